@@ -1,0 +1,224 @@
+"""The warehouse port: where the copy lives, and the one transaction that changes it.
+
+::
+
+    watermarks ──▶ (plan) ──▶ prepare ──▶ load, load, ... ──▶ commit ──▶ close
+    the truth                 all DDL     staging, counted     one transaction, DML only
+
+Who calls what, when: nothing is called, and no connection is opened, unless a run has rows (IDLE-IS-FREE) or the mirror
+is missing. ``prepare`` before any ``load``; ``load`` once a table, repeatable; ``commit`` once. After ``CommitUnknown``
+the runner calls ``watermarks`` on a fresh connection and looks for its run id (KNOWN-OUTCOME). ``commit`` drops the
+run's staging tables afterwards at its best effort; ``prepare`` drops those that dead runs left behind.
+
+In the transaction, in this order: the fence of every stream (FENCED-COMMIT), each stream's rows in sorted order of
+stream names (NEWEST-WINS, GUARDED-DELETE, COUNTED-HOPS), the run's row, COMMIT (ONE-TRANSACTION, ROWS-THEN-MARK).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+import pyarrow as pa
+
+from syncline.sinks.manifest import Manifest, Mode
+
+if TYPE_CHECKING:
+    from syncline.sinks.landing import Landing
+
+OnDelete: TypeAlias = Literal["delete", "mark", "ignore"]
+
+SYNCED_AT_COLUMN = "_syncline_synced_at"
+DELETED_AT_COLUMN = "_syncline_deleted_at"
+WATERMARKS_TABLE = "_syncline_watermarks"
+RUNS_TABLE = "_syncline_runs"
+
+DELETE_GUARD_ROWS_MIN = 10
+"""GUARDED-DELETE lets this many rows go whatever their share: a table of three rows may lose one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """The few facts about a warehouse that the planner needs; nothing else branches on the warehouse."""
+
+    name: str
+    case_sensitive_names: bool
+    name_bytes_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """A row of ``_syncline_watermarks``: the truth about one stream.
+
+    ``columns`` are the source columns whose values are in the target for every row; a column added later joins them
+    once the whole stream was read with it.
+    """
+
+    stream: str
+    watermark: datetime | None
+    version: int
+    run_id: str
+    committed_at: datetime
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TablePlan:
+    """One stream's table in one run.
+
+    ``columns`` are the source's, in its order; the target has them and then ``_syncline_synced_at`` (and
+    ``_syncline_deleted_at`` with ``on_delete="mark"``). Columns of the target that the source no longer has are kept
+    and left as they are. An empty ``key`` means the whole row identifies itself (append what is not there yet).
+
+    ``mode="snapshot"`` also removes target rows whose key is absent from staging, except rows whose cursor is at or
+    after ``high``: those were committed by increments that ran while the snapshot was being read.
+    ``delete_share_max`` is GUARDED-DELETE's bound as a share of the target's rows, ``None`` when the user allowed it.
+    """
+
+    pipeline: str
+    stream: str
+    run_id: str
+    target: str
+    columns: pa.Schema
+    key: tuple[str, ...]
+    cursor: str | None
+    on_delete: OnDelete
+    mode: Mode
+    high: datetime
+    delete_share_max: float | None = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A watermark to be moved: compare-and-set from ``version`` (0: no row yet) to ``version + 1``."""
+
+    stream: str
+    version: int
+    watermark: datetime | None
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CommitUnit:
+    """Everything one transaction does. ``run`` is JSON for the run's row in ``_syncline_runs``."""
+
+    pipeline: str
+    run_id: str
+    started_at: datetime
+    tables: Sequence[TablePlan]
+    marks: Sequence[Mark]
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """What became of a table's staged rows; ``explained()`` equals ``staged`` or the commit is refused.
+
+    ``unchanged``: equal to the target's row. ``superseded``: an older version of a key that is staged more than
+    once. ``stale``: older than the target's row (NEWEST-WINS). ``moot``: a deletion of a key the target does not
+    have, or one that ``on_delete="ignore"`` lets pass. ``deleted`` counts staged deletions carried out (with
+    ``mark``: newly marked); ``absent`` counts target rows removed or marked because a snapshot lacks them.
+    """
+
+    staged: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    superseded: int = 0
+    stale: int = 0
+    moot: int = 0
+    absent: int = 0
+
+    def explained(self) -> int:
+        return (
+            self.inserted + self.updated + self.unchanged + self.deleted + self.superseded + self.stale + self.moot
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CommitCounts:
+    committed_at: datetime
+    tables: Mapping[str, RowCounts]
+    """By stream name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One key on which source and target differ; ``columns`` names those that do, for ``kind="different"``."""
+
+    kind: Literal["missing", "extra", "different"]
+    key: tuple[Any, ...]
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A staged snapshot against its target. ``examples`` holds at most ``DIFFERENCES_MAX`` differences."""
+
+    rows_source: int
+    rows_target: int
+    missing: int
+    extra: int
+    different: int
+    examples: tuple[Difference, ...] = ()
+
+    @property
+    def equal(self) -> bool:
+        return not (self.missing or self.extra or self.different)
+
+
+DIFFERENCES_MAX = 20
+
+
+class Warehouse(Protocol):
+    """A warehouse. Implementations connect on first use; ``statements`` counts what was sent so far.
+
+    Raises, from any method: ``Transient`` when a later attempt may succeed; ``ConfigError`` when the user must act.
+    """
+
+    capabilities: Capabilities
+    statements: int
+
+    def watermarks(self, pipeline: str) -> Mapping[str, Watermark]:
+        """The committed watermarks by stream; empty where the bookkeeping does not exist yet. Creates nothing."""
+        ...
+
+    def prepare(self, tables: Sequence[TablePlan]) -> None:
+        """All DDL, each statement repeatable (DDL-BEFORE): bookkeeping, targets, new and widened columns.
+
+        Raises:
+            NameCollision: two columns that are one in this warehouse; both are named (EXACT-NAMES).
+            ConfigError: the target exists but was not made by Syncline, or a type cannot be reconciled.
+        """
+        ...
+
+    def load(self, table: TablePlan, manifest: Manifest, landing: Landing) -> int:
+        """Fills a fresh staging table with one manifest's rows and returns how many it holds.
+
+        Raises:
+            CountMismatch: staged rows differ from the manifest's, in all or in one file.
+        """
+        ...
+
+    def commit(self, unit: CommitUnit) -> CommitCounts:
+        """One transaction, all or nothing. On any error but ``CommitUnknown`` nothing was changed.
+
+        Raises:
+            FenceLost, MassDelete, CountMismatch, CommitUnknown.
+        """
+        ...
+
+    def close(self) -> None:
+        """Gives back the connection; rolls back what is open. Idempotent."""
+        ...
+
+
+class Comparer(Protocol):
+    """A warehouse that can hold a staged snapshot against its target (``syncline verify``)."""
+
+    def compare(self, table: TablePlan) -> Comparison:
+        """Compares what ``load`` staged for ``table`` with the target: keys and every source column, row by row."""
+        ...
