@@ -23,6 +23,7 @@ class Remembered:
     digests of committed rows whose cursor lies within the overlap below ``watermark``; ``None`` means "not known"
     (over the bound, or never computed), which is not the same as "no rows" (empty bytes).
     ``checkpoint`` is an unfinished extraction as JSON, opaque to the store; ``None`` when there is none.
+    ``full_at`` is the horizon of the last committed whole read.
     """
 
     watermark: datetime | None
@@ -31,6 +32,7 @@ class Remembered:
     columns: tuple[str, ...] = ()
     known: bytes | None = None
     checkpoint: Mapping[str, Any] | None = None
+    full_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
