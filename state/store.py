@@ -23,7 +23,8 @@ class Remembered:
     digests of committed rows whose cursor lies within the overlap below ``watermark``; ``None`` means "not known"
     (over the bound, or never computed), which is not the same as "no rows" (empty bytes).
     ``checkpoint`` is an unfinished extraction as JSON, opaque to the store; ``None`` when there is none.
-    ``full_at`` is the horizon of the last committed whole read.
+    ``full_at`` is the horizon of the last committed whole read. ``definition`` fingerprints what the user asked for
+    (filter, key, cursor): when it changes, what is in the target no longer answers to it.
     """
 
     watermark: datetime | None
@@ -33,6 +34,7 @@ class Remembered:
     known: bytes | None = None
     checkpoint: Mapping[str, Any] | None = None
     full_at: datetime | None = None
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
