@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from urllib.parse import quote, quote_plus
+
+SCRUBBED_CHARS_MIN = 6
+"""A shorter text is not scrubbed: it occurs in innocent words, and hiding those would make errors unreadable."""
+
+_SPELLINGS: set[str] = set()
+
 
 class Secret:
     """Holds one secret text; ``repr``, ``str`` and formatting show ``***``, pickling is refused.
@@ -13,6 +21,7 @@ class Secret:
 
     def __init__(self, text: str) -> None:
         self._text = text
+        _remember(text)
 
     def reveal(self) -> str:
         return self._text
@@ -39,3 +48,20 @@ class Secret:
 def secret(value: Secret | str) -> Secret:
     """Wraps a plain text; a Secret is returned as it is."""
     return value if isinstance(value, Secret) else Secret(value)
+
+
+def scrub(text: str) -> str:
+    """``text`` with every secret that this process has wrapped so far shown as ``***``.
+
+    A last line of defence for what others wrote (a vendor's error body, a traceback): also finds a secret that was
+    escaped for a URL or for JSON, and single lines of a private key.
+    """
+    for spelling in sorted(_SPELLINGS, key=len, reverse=True):
+        text = text.replace(spelling, "***")
+    return text
+
+
+def _remember(text: str) -> None:
+    for line in {text, *text.splitlines()}:
+        if len(line) >= SCRUBBED_CHARS_MIN and not line.startswith("-----"):
+            _SPELLINGS.update((line, quote(line, safe=""), quote_plus(line), json.dumps(line)[1:-1]))
