@@ -156,7 +156,11 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A staged snapshot against its target. ``examples`` holds at most ``DIFFERENCES_MAX`` differences."""
+    """A staged snapshot against its target. ``examples`` holds at most ``DIFFERENCES_MAX`` differences.
+
+    ``pending`` counts staged rows that are missing or different but whose cursor is at or after the plan's ``high``:
+    they changed after the watermark and are the next run's business, not a difference.
+    """
 
     rows_source: int
     rows_target: int
@@ -164,6 +168,7 @@ class Comparison:
     extra: int
     different: int
     examples: tuple[Difference, ...] = ()
+    pending: int = 0
 
     @property
     def equal(self) -> bool:
@@ -220,5 +225,8 @@ class Comparer(Protocol):
     """A warehouse that can hold a staged snapshot against its target (``syncline verify``)."""
 
     def compare(self, table: TablePlan) -> Comparison:
-        """Compares what ``load`` staged for ``table`` with the target: keys and every source column, row by row."""
+        """Compares what ``load`` staged for ``table`` with the target: keys and every source column, row by row.
+
+        ``table.high`` is the target's watermark: staged rows at or after it are ``pending`` where they differ.
+        """
         ...

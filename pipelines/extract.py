@@ -1,0 +1,312 @@
+"""From the source to a sealed manifest: slices read in parallel under one bound on memory (BOUNDED).
+
+Two pools: one thread a stream that plans, waits for jobs and hands out slices; and ``pipeline.workers`` threads shared
+by all streams that read them. Memory is bounded by the workers times one batch, whatever the number of rows.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import count
+from threading import Lock
+
+import pyarrow as pa
+
+import syncline
+from syncline.connectors.connector import Extraction, Json, Outcome, Slice
+from syncline.connectors.errors import CountMismatch, QuotaReached, Stopped, Transient
+from syncline.pipelines.checkpoint import Checkpoint, LandedSlice
+from syncline.pipelines.context import Context
+from syncline.pipelines.digest import pack
+from syncline.pipelines.sieve import Sieve
+from syncline.pipelines.task import Task, still_valid
+from syncline.sinks.manifest import Manifest
+
+STREAMS_AT_ONCE = 4
+SLICES_WAITING_MAX = 8
+"""Slices handed out but not yet read, a stream: a Bulk job of 10,000 pages must not become 10,000 futures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """One stream's sealed round. ``known`` is what the next run may drop; ``same`` that nothing at all is new."""
+
+    task: Task
+    manifest: Manifest
+    known: bytes | None
+    checkpoint: Checkpoint
+
+    @property
+    def same(self) -> bool:
+        """Whether the warehouse holds all of it already (IDLE-IS-FREE). A first run must still create its table."""
+        task = self.task
+        if task.base.version == 0 or task.columns_covered != task.base.columns:
+            return False
+        if task.schema.cursor is None:
+            return self.known is not None and self.known == task.base.known
+        return self.manifest.rows == 0 and task.mode == "changes"
+
+
+def extract_all(context: Context, tasks: Sequence[Task], run_id: str, started_at: datetime) -> list[Landed]:
+    """Lands every task, all or none: the first failure stops the others and is the one that is raised."""
+    context.failed.clear()
+    with (
+        ThreadPoolExecutor(context.pipeline.workers, "syncline-slice") as slices,
+        ThreadPoolExecutor(STREAMS_AT_ONCE, "syncline-stream") as streams,
+        context.stop.waking(context.connector.close),
+    ):
+        futures = [streams.submit(extract_one, context, task, run_id, started_at, slices) for task in tasks]
+        errors = [error for future in futures if (error := failure(context, future)) is not None]
+        if errors:
+            raise next((error for error in errors if not isinstance(error, Stopped)), errors[0])
+    return [future.result() for future in futures]
+
+
+def failure(context: Context, future: Future[Landed]) -> BaseException | None:
+    error = future.exception()
+    if error is not None:
+        context.failed.set()
+    return error
+
+
+def extract_one(
+    context: Context, task: Task, run_id: str, started_at: datetime, slices: ThreadPoolExecutor
+) -> Landed:
+    checkpoint = resume_or_begin(context, task, run_id, started_at)
+    try:
+        if checkpoint.sealed and (landed := sealed_before(context, task, checkpoint)) is not None:
+            return landed
+        return Reading(context, task, checkpoint, slices).run()
+    except BaseException:
+        context.failed.set()
+        raise
+
+
+def resume_or_begin(context: Context, task: Task, run_id: str, started_at: datetime) -> Checkpoint:
+    """The earlier run's checkpoint if its window is still this one's; its leavings are removed otherwise."""
+    fresh = Checkpoint(
+        run_id, started_at, task.window, task.mode, task.base.version, tuple(task.schema.columns.names), task.definition
+    )
+    if task.base.checkpoint is None:
+        return fresh
+    earlier = Checkpoint.from_json(task.base.checkpoint)
+    if earlier.run_id == run_id and still_valid(earlier, task):
+        return earlier
+    if not earlier.sealed:
+        context.landing.discard(earlier.files())
+    fresh.token = earlier.token  # the connector removes the old job, or goes on with it if it is the same query
+    return fresh
+
+
+def sealed_before(context: Context, task: Task, checkpoint: Checkpoint) -> Landed | None:
+    """The manifest an earlier run sealed and never committed; ``None`` if the landing no longer has it."""
+    name = task.schema.name
+    manifest = context.landing.find(context.pipeline.name, name, checkpoint.run_id)
+    if manifest is None:
+        context.warn("the sealed manifest of an unfinished run is gone from the landing: reading again", name)
+        checkpoint.sealed, checkpoint.slices = False, {}
+        return None
+    report = context.report.stream(name)
+    report.window, report.mode, report.api = task.window, task.mode, manifest.api
+    context.emit("stream_resumed", stream=name, rows=manifest.rows, from_run=checkpoint.run_id)
+    return Landed(task, manifest, known_of(context, checkpoint), checkpoint)
+
+
+def known_of(context: Context, checkpoint: Checkpoint) -> bytes | None:
+    return pack((landed.known for landed in checkpoint.slices.values()), context.pipeline.digest_rows_max)
+
+
+class Reading:
+    """One stream being read. Slices land one by one; each is a checkpoint."""
+
+    def __init__(self, context: Context, task: Task, checkpoint: Checkpoint, slices: ThreadPoolExecutor) -> None:
+        self.context = context
+        self.task = task
+        self.checkpoint = checkpoint
+        self.pool = slices
+        self.name = task.schema.name
+        self.report = context.report.stream(self.name)
+        self.lock = Lock()
+
+    def run(self) -> Landed:
+        context, task = self.context, self.task
+        self.check()
+        extraction = context.connector.plan(task.schema, task.window)
+        self.announce(extraction)
+        outcome: Outcome = "abandoned"
+        try:
+            self.read_slices(extraction)
+            self.check_counts(extraction)
+            landed = self.seal(extraction)
+            outcome = "landed"
+            return landed
+        except (QuotaReached, Transient):
+            outcome = "kept"  # a later run goes on with the same job
+            raise
+        except BaseException:
+            self.forget()
+            raise
+        finally:
+            extraction.close(outcome)
+            for warning in extraction.warnings:
+                context.warn(warning, self.name)
+
+    def announce(self, extraction: Extraction) -> None:
+        forecast, report = extraction.forecast, self.report
+        report.window, report.mode, report.api = self.task.window, self.task.mode, forecast.api
+        report.announced = (report.announced or 0) + forecast.rows if forecast.rows is not None else report.announced
+        for note in (*self.task.notes, *self.task.schema.warnings):
+            self.context.warn(note, self.name)
+        self.context.emit("stream_planned", stream=self.name, api=forecast.api, rows_expected=forecast.rows,
+                          query=forecast.query)
+
+    def check(self) -> None:
+        self.context.stop.check()
+        if self.context.failed.is_set():
+            raise Stopped("read", self.name, "another stream failed", "")
+
+    def read_slices(self, extraction: Extraction) -> None:
+        ordinals = count(1 + max((each.ordinal for each in self.checkpoint.slices.values()), default=-1))
+        pending: set[Future[None]] = set()
+        try:
+            for slice in extraction.slices(self.checkpoint.token, self.remember_token):
+                self.check()
+                if slice.id in self.checkpoint.slices:
+                    continue
+                pending.add(self.pool.submit(self.read_slice, extraction, slice, next(ordinals)))
+                pending = settle(pending, at_most=SLICES_WAITING_MAX)
+            settle(pending, at_most=0)
+        finally:
+            for future in pending:
+                future.cancel()
+            wait(pending)
+
+    def read_slice(self, extraction: Extraction, slice: Slice, ordinal: int) -> None:
+        self.check()
+        sieve = Sieve(self.task, slice.kind, ordinal, self.context.pipeline.digest_rows_max)
+        with self.context.landing.writer(
+            pipeline=self.context.pipeline.name,
+            stream=self.name,
+            run_id=self.checkpoint.run_id,
+            started_at=self.checkpoint.started_at,
+            slice_id=slice.id,
+            kind=slice.kind,
+            columns=sieve.landed_schema,
+        ) as writer:
+            for batch in extraction.read(slice):
+                self.check()
+                rows = sieve.sift(batch)
+                if rows.num_rows:
+                    writer.write(rows)
+                self.context.emit("rows_read", stream=self.name, rows=batch.records.num_rows)
+        if slice.rows_expected is not None and slice.rows_expected != sieve.rows_read:
+            raise CountMismatch(
+                "read slice", f"{self.name}, {slice.id}",
+                f"COUNTED-HOPS: the source announced {slice.rows_expected} rows, {sieve.rows_read} came",
+                "run again; if it stays, report it with the run id",
+            )
+        self.remember_slice(slice, sieve.landed(ordinal, slice, writer.files))
+
+    def remember_slice(self, slice: Slice, landed: LandedSlice) -> None:
+        with self.lock:
+            self.checkpoint.slices[slice.id] = landed
+            self.remember()
+        self.context.emit("slice_landed", stream=self.name, slice=slice.id, rows=landed.rows_read,
+                          bytes=sum(entry.size_bytes for entry in landed.files))
+
+    def remember_token(self, token: Json) -> None:
+        with self.lock:
+            self.checkpoint.token = token
+            self.remember()
+
+    def remember(self) -> None:
+        self.context.remember({self.name: replace(self.task.base, checkpoint=self.checkpoint.to_json())})
+
+    def forget(self) -> None:
+        """After a failure that a retry cannot mend the job is aborted, so its slices are of no more use."""
+        self.context.landing.discard(self.checkpoint.files())
+        with self.lock:
+            self.context.remember({self.name: replace(self.task.base, checkpoint=None)})
+
+    def check_counts(self, extraction: Extraction) -> None:
+        """COUNTED-HOPS against the source's own count, asked again when fewer rows came than it first said.
+
+        Rows edited while the window is read leave it upwards, so fewer than the first count is no proof of a loss;
+        fewer than a count taken after the reading is.
+        """
+        announced = extraction.forecast.rows
+        read = sum(each.rows_read for each in self.checkpoint.slices.values() if each.kind == "records")
+        if announced is None or read >= announced:
+            return
+        again = self.context.connector.plan(self.task.schema, self.task.window).forecast.rows
+        if again is not None and read < again:
+            raise CountMismatch(
+                "read stream", self.name, f"COUNTED-HOPS: the source counts {again} rows in the window, {read} were read",
+                "run again; if it stays, the source hides rows from this user or ends its result early",
+            )
+
+    def seal(self, extraction: Extraction) -> Landed:
+        checkpoint, task, forecast = self.checkpoint, self.task, extraction.forecast
+        slices = sorted(checkpoint.slices.values(), key=lambda each: each.ordinal)
+        manifest = Manifest(
+            pipeline=self.context.pipeline.name,
+            stream=self.name,
+            run_id=checkpoint.run_id,
+            started_at=checkpoint.started_at,
+            window=task.window,
+            mode=task.mode,
+            columns=task.schema.columns,
+            key=task.schema.key,
+            cursor=task.schema.cursor,
+            files=tuple(entry for each in slices for entry in each.files),
+            rows_announced=forecast.rows,
+            rows_read=sum(each.rows_read for each in slices),
+            rows_known=sum(each.rows_known for each in slices),
+            api=forecast.api,
+            query=forecast.query,
+            cursor_least=least(each.cursor_least for each in slices),
+            cursor_largest=largest(each.cursor_largest for each in slices),
+            versions={"syncline": syncline.__version__, "pyarrow": pa.__version__, "python": platform.python_version()},
+        )
+        if manifest.rows_read != manifest.rows_known + manifest.rows:
+            raise CountMismatch(
+                "seal manifest", self.name,
+                f"COUNTED-HOPS: {manifest.rows_read} rows read, {manifest.rows} landed and {manifest.rows_known} known",
+                "this is a defect of Syncline; report it with the run id",
+            )
+        landed = Landed(task, manifest, known_of(self.context, checkpoint), checkpoint)
+        if landed.same:
+            self.context.landing.discard(manifest.files)
+        else:
+            self.context.landing.seal(manifest)
+            with self.lock:
+                checkpoint.sealed = True
+                self.remember()
+        self.report.read += manifest.rows_read
+        self.report.known += manifest.rows_known
+        self.report.landed += manifest.rows
+        self.report.size_bytes += sum(entry.size_bytes for entry in manifest.files)
+        self.context.emit("stream_landed", stream=self.name, rows=manifest.rows, read=manifest.rows_read,
+                          known=manifest.rows_known)
+        return landed
+
+
+def settle(pending: set[Future[None]], at_most: int) -> set[Future[None]]:
+    """Waits until no more than ``at_most`` are unfinished; raises the first failure."""
+    while len(pending) > at_most:
+        done, pending = wait(pending, return_when=FIRST_COMPLETED)
+        for future in done:
+            future.result()
+    return pending
+
+
+def least(instants: Iterable[datetime | None]) -> datetime | None:
+    return min((each for each in instants if each is not None), default=None)
+
+
+def largest(instants: Iterable[datetime | None]) -> datetime | None:
+    return max((each for each in instants if each is not None), default=None)

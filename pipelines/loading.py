@@ -1,0 +1,129 @@
+"""From sealed manifests to one committed transaction, and finding out whether it stands (KNOWN-OUTCOME)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import syncline
+from syncline.connectors.errors import CommitUnknown, CountMismatch, Transient
+from syncline.pipelines.context import Context
+from syncline.pipelines.extract import Landed
+from syncline.pipelines.task import Task
+from syncline.sinks.warehouse import CommitCounts, CommitUnit, Mark, TablePlan, Watermark
+
+LOOKS_AFTER_UNKNOWN = 5
+LOOK_PAUSE_S = 2.0
+"""How often, and how far apart, the watermarks are looked at after a lost COMMIT: a reader on another session may see
+a commit slightly later (Snowflake, READ_CONSISTENCY_MODE)."""
+
+
+def table_plan(context: Context, task: Task, run_id: str) -> TablePlan:
+    return TablePlan(
+        pipeline=context.pipeline.name,
+        stream=task.schema.name,
+        run_id=run_id,
+        target=task.stream.target,
+        columns=task.schema.columns,
+        key=task.schema.key,
+        cursor=task.schema.cursor,
+        on_delete=task.stream.on_delete,
+        mode=task.mode,
+        high=task.window.high,
+        delete_share_max=None if context.allow_deletes else context.pipeline.delete_share_max,
+    )
+
+
+def mark_of(task: Task, version: int) -> Mark:
+    """The watermark is the window's high, never the largest cursor seen (COMPLETE-WINDOW)."""
+    watermark = None if task.schema.cursor is None else task.window.high
+    return Mark(task.schema.name, version, watermark, task.columns_covered)
+
+
+def load_and_commit(
+    context: Context, landed: Sequence[Landed], versions: Mapping[str, int], run_id: str, started_at: datetime
+) -> datetime:
+    """Loads what has rows, commits every stream's watermark with them, and returns the instant of the commit.
+
+    Raises:
+        FenceLost: another run moved a watermark first; nothing was written.
+        CountMismatch: a hop lost or gained rows; nothing was written.
+    """
+    changed = [each for each in landed if not each.same]
+    plans = {each.task.schema.name: table_plan(context, each.task, run_id) for each in changed}
+    warehouse = context.warehouse
+    context.stop.check()
+    warehouse.prepare(list(plans.values()))
+    for each in changed:
+        context.stop.check()
+        load(context, plans[each.task.schema.name], each)
+    unit = CommitUnit(
+        pipeline=context.pipeline.name,
+        run_id=run_id,
+        started_at=started_at,
+        tables=[plans[name] for name in sorted(plans)],
+        marks=[mark_of(each.task, versions[each.task.schema.name]) for each in landed],
+        run={
+            "kind": context.report.kind,
+            "version": syncline.__version__,
+            "rows": {name: each.manifest.rows for name, each in zip(plans, changed, strict=True)},
+        },
+    )
+    context.stop.check()
+    try:
+        counts = warehouse.commit(unit)
+    except CommitUnknown as error:
+        return resolve_unknown(context, unit, error)
+    account(context, changed, counts)
+    return counts.committed_at
+
+
+def load(context: Context, plan: TablePlan, landed: Landed) -> None:
+    staged = context.warehouse.load(plan, landed.manifest, context.landing)
+    if staged != landed.manifest.rows:
+        raise CountMismatch(
+            "load", f"{plan.stream} into staging",
+            f"COUNTED-HOPS: the manifest has {landed.manifest.rows} rows, staging {staged}",
+            "run again: the sealed manifest is loaded anew",
+        )
+    context.emit("table_loaded", stream=plan.stream, rows=staged)
+
+
+def account(context: Context, changed: Sequence[Landed], counts: CommitCounts) -> None:
+    """The runner's side of COUNTED-HOPS: the warehouse checked the same before its COMMIT."""
+    for each in changed:
+        name = each.task.schema.name
+        rows = counts.tables[name]
+        context.report.stream(name).add(rows)
+        context.emit("committed", stream=name, inserted=rows.inserted, updated=rows.updated, deleted=rows.deleted + rows.absent,
+                     unchanged=rows.unchanged)
+
+
+def resolve_unknown(context: Context, unit: CommitUnit, error: CommitUnknown) -> datetime:
+    """Looks for the run's id in the watermark rows, on a fresh connection.
+
+    Never guesses: when the rows still show the old versions after several looks, the run fails; the sealed manifests
+    stay, the next run looks again first and loads them if need be, and the fence keeps a late COMMIT from counting twice.
+    """
+    context.emit("commit_unknown", error=error.cause)
+    for look in range(LOOKS_AFTER_UNKNOWN):
+        if look:
+            context.seams.sleep(LOOK_PAUSE_S)
+        context.warehouse.close()
+        try:
+            found = context.warehouse.watermarks(unit.pipeline)
+        except Transient:
+            continue
+        if (instant := committed_by(found, unit)) is not None:
+            context.warn("the reply to COMMIT was lost; the run's id stands in the watermarks, so it was committed")
+            return instant
+    raise error
+
+
+def committed_by(found: Mapping[str, Watermark], unit: CommitUnit) -> datetime | None:
+    """When the unit's transaction committed, if it did: all of its marks carry its run id, or none does."""
+    marks = [found.get(mark.stream) for mark in unit.marks]
+    for mark in marks:
+        if mark is None or mark.run_id != unit.run_id:
+            return None
+    return marks[0].committed_at if marks and marks[0] is not None else None

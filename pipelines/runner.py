@@ -1,0 +1,256 @@
+"""The sync algorithm, with no vendor's name in it.
+
+::
+
+    lease ─▶ recall ─▶ horizon, describe ─▶ round: windows ─▶ read, land, seal ─▶ nothing new? remember, end
+                                              ▲                                └▶ versions as expected? load, commit, remember
+                                              └─── no: the warehouse is right ─┘
+
+A run first finishes what an earlier one left unfinished, up to that run's horizon, and then goes on to its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+
+from syncline.connectors.connector import Json, StreamSchema
+from syncline.connectors.errors import DataError, FenceLost, LeaseHeld, SynclineError
+from syncline.pipelines.checkpoint import Checkpoint
+from syncline.pipelines.context import Context, Seams
+from syncline.pipelines.events import Events
+from syncline.pipelines.extract import Landed, extract_all
+from syncline.pipelines.lifecycle import LEASE_TTL_S, new_report, recorded
+from syncline.pipelines.loading import load_and_commit
+from syncline.pipelines.pipeline import Pipeline, Stream
+from syncline.pipelines.report import RunReport
+from syncline.pipelines.stop import StopSignal
+from syncline.pipelines.task import NEVER, make_reload, make_task, narrow
+from syncline.sinks.warehouse import Watermark
+from syncline.state.run_id import new_run_id
+from syncline.state.store import Remembered
+
+REPLANS_MAX = 3
+"""How often a round starts over because the warehouse was not where the mirror said."""
+
+LEASE_TRIES = 60
+LEASE_PAUSE_S = 5.0
+"""How long a reload, once it has read everything, waits for a running increment to end: five minutes."""
+
+Schemas = Mapping[str, StreamSchema]
+
+
+def run(
+    pipeline: Pipeline,
+    *,
+    streams: Sequence[str] = (),
+    events: Events,
+    allow_deletes: bool = False,
+    stop: StopSignal | None = None,
+    seams: Seams | None = None,
+) -> RunReport:
+    """One sync of the pipeline, or of some of its streams.
+
+    Raises:
+        SynclineError: after the report was recorded; its class says whether a retry may help.
+    """
+    chosen = pipeline.select(streams)
+    context = Context(pipeline, new_report(pipeline, "run", seams), events, stop or StopSignal(), allow_deletes, seams or Seams())
+    with recorded(context):
+        horizon = context.connector.horizon()
+        schemas = describe(context, chosen)
+        for group in [chosen] if pipeline.commit == "together" else [[each] for each in chosen]:
+            sync(context, group, schemas, horizon)
+    return context.report
+
+
+def describe(context: Context, streams: Sequence[Stream]) -> Schemas:
+    described = context.connector.describe([stream.name for stream in streams])
+    return {stream.name: narrow(schema, stream) for stream, schema in zip(streams, described, strict=True)}
+
+
+def sync(context: Context, streams: Sequence[Stream], schemas: Schemas, horizon: datetime) -> None:
+    """Streams that commit together: first the unfinished run's round, if there is one, then this run's."""
+    unfinished = unfinished_run(context, streams)
+    if unfinished is not None and unfinished.window.high < horizon:
+        context.report.resumed.append(unfinished.run_id)
+        context.emit("run_resumed", from_run=unfinished.run_id)
+        sync_round(context, streams, schemas, unfinished.window.high, unfinished.run_id, unfinished.started_at)
+    sync_round(context, streams, schemas, horizon, context.report.run_id, context.report.started_at)
+
+
+def unfinished_run(context: Context, streams: Sequence[Stream]) -> Checkpoint | None:
+    """The newest checkpoint of any of the streams; checkpoints of still older runs are stale."""
+    mirror = context.state.recall(context.scope)
+    left = [mirror[stream.name].checkpoint for stream in streams if stream.name in mirror]
+    found = [Checkpoint.from_json(checkpoint) for checkpoint in left if checkpoint is not None]
+    return max(found, key=lambda checkpoint: checkpoint.run_id, default=None)
+
+
+def sync_round(
+    context: Context, streams: Sequence[Stream], schemas: Schemas, high: datetime, run_id: str, started_at: datetime
+) -> None:
+    """Brings the streams to ``high`` in one transaction, or finds that nothing is new."""
+    marks = recall(context, streams)
+    for _ in range(REPLANS_MAX):
+        tasks = [make_task(stream, schemas[stream.name], marks[stream.name], high) for stream in streams]
+        landed = extract_all(context, [task for task in tasks if task is not None], run_id, started_at)
+        if all(each.same for each in landed):
+            remember_idle(context, landed)
+            return
+        truth = context.warehouse.watermarks(context.pipeline.name)
+        if agree(truth, landed):
+            commit_round(context, landed, run_id, started_at)
+            return
+        if committed_before(truth, landed):
+            context.warn("an earlier run had committed these rows already, only its reply was lost")
+            remember_commit(context, landed, {name: mark.version for name, mark in truth.items()}, landed[0].checkpoint.run_id)
+            return
+        context.warn("the warehouse's watermarks differ from the remembered ones: planned again from the warehouse")
+        marks = {stream.name: from_truth(truth.get(stream.name)) for stream in streams}
+        run_id, started_at = new_run_id(context.seams.clock(), context.seams.random), context.seams.clock()
+    raise FenceLost(
+        "run", context.pipeline.name, f"FENCED-COMMIT: the watermarks moved {REPLANS_MAX} times while the run was reading",
+        "see that only one scheduler runs this pipeline",
+    )
+
+
+def recall(context: Context, streams: Sequence[Stream]) -> dict[str, Remembered]:
+    """The mirror; where it knows nothing of a stream, the warehouse is asked."""
+    mirror = context.state.recall(context.scope)
+    if all(stream.name in mirror for stream in streams):
+        return {stream.name: mirror[stream.name] for stream in streams}
+    truth = context.warehouse.watermarks(context.pipeline.name)
+    context.warehouse.close()  # a long extraction follows; an embedded warehouse must not stay locked through it
+    return {stream.name: mirror.get(stream.name) or from_truth(truth.get(stream.name)) for stream in streams}
+
+
+def from_truth(found: Watermark | None) -> Remembered:
+    if found is None:
+        return NEVER
+    return Remembered(found.watermark, found.version, found.run_id, found.columns)
+
+
+def agree(truth: Mapping[str, Watermark], landed: Sequence[Landed]) -> bool:
+    """Whether every stream's watermark is still the one its window started from."""
+    return all(version_of(truth, each) == each.task.base.version for each in landed)
+
+
+def version_of(truth: Mapping[str, Watermark], landed: Landed) -> int:
+    found = truth.get(landed.task.schema.name)
+    return 0 if found is None else found.version
+
+
+def committed_before(truth: Mapping[str, Watermark], landed: Sequence[Landed]) -> bool:
+    """Whether what is about to be committed stands already: a run that died between COMMIT and remembering it."""
+    marks = [(truth.get(each.task.schema.name), each.checkpoint) for each in landed]
+    return bool(marks) and all(mark is not None and mark.run_id == checkpoint.run_id for mark, checkpoint in marks)
+
+
+def commit_round(context: Context, landed: Sequence[Landed], run_id: str, started_at: datetime) -> None:
+    versions = {each.task.schema.name: each.task.base.version for each in landed}
+    try:
+        load_and_commit(context, landed, versions, run_id, started_at)
+    except DataError:
+        # What was landed cannot be loaded: the next run asks the source again instead of failing on it for ever.
+        context.remember({each.task.schema.name: replace(each.task.base, checkpoint=None) for each in landed})
+        raise
+    context.report.commits += 1
+    remember_commit(context, landed, {name: version + 1 for name, version in versions.items()}, run_id)
+
+
+def remember_commit(context: Context, landed: Sequence[Landed], versions: Mapping[str, int], run_id: str) -> None:
+    """After COMMIT the run has succeeded: a mirror that cannot be written is reported, and costs the next run a look."""
+    marks = {each.task.schema.name: settled(each, versions[each.task.schema.name], run_id) for each in landed}
+    try:
+        context.remember(marks)
+    except SynclineError as error:
+        context.warn(f"committed, but the state could not be written: {error}")
+
+
+def remember_idle(context: Context, landed: Sequence[Landed]) -> None:
+    context.remember({each.task.schema.name: settled(each, each.task.base.version, each.task.base.run_id) for each in landed})
+
+
+def settled(landed: Landed, version: int, run_id: str) -> Remembered:
+    task = landed.task
+    return Remembered(
+        watermark=None if task.schema.cursor is None else task.window.high,
+        version=version,
+        run_id=run_id,
+        columns=task.columns_covered,
+        known=landed.known,
+        checkpoint=None,
+        full_at=task.window.high if task.whole else task.base.full_at,
+        definition=task.definition,
+    )
+
+
+def reload(
+    pipeline: Pipeline,
+    *,
+    streams: Sequence[str],
+    events: Events,
+    allow_deletes: bool = False,
+    stop: StopSignal | None = None,
+    seams: Seams | None = None,
+) -> RunReport:
+    """Reads the streams whole and replaces what their targets hold, in one transaction.
+
+    Increments may go on meanwhile: the reload keeps its state under a name of its own and takes the pipeline's lease
+    only to commit. It moves the watermark to the horizon it read up to, even backwards, so that the next increment
+    reads again whatever happened while it was reading.
+    """
+    chosen = pipeline.select(streams)
+    context = Context(pipeline, new_report(pipeline, "reload", seams), events, stop or StopSignal(), allow_deletes,
+                      seams or Seams(), scope=f"{pipeline.name}.reload")
+    with recorded(context):
+        horizon = context.connector.horizon()
+        schemas = describe(context, chosen)
+        unfinished = unfinished_run(context, chosen)
+        if unfinished is not None:
+            context.report.resumed.append(unfinished.run_id)
+        run_id = unfinished.run_id if unfinished else context.report.run_id
+        started_at = unfinished.started_at if unfinished else context.report.started_at
+        high = unfinished.window.high if unfinished else horizon
+        mirror = context.state.recall(context.scope)
+        bases = {stream.name: replace(NEVER, checkpoint=checkpoint_of(mirror, stream)) for stream in chosen}
+        tasks = [make_reload(stream, schemas[stream.name], bases[stream.name], high) for stream in chosen]
+        landed = extract_all(context, tasks, run_id, started_at)
+        with main_lease(context):
+            commit_reload(context, landed, run_id, started_at)
+    return context.report
+
+
+def checkpoint_of(mirror: Mapping[str, Remembered], stream: Stream) -> Mapping[str, Json] | None:
+    return mirror[stream.name].checkpoint if stream.name in mirror else None
+
+
+def commit_reload(context: Context, landed: Sequence[Landed], run_id: str, started_at: datetime) -> None:
+    truth = context.warehouse.watermarks(context.pipeline.name)
+    versions = {each.task.schema.name: version_of(truth, each) for each in landed}
+    if not committed_before(truth, landed):
+        load_and_commit(context, landed, versions, run_id, started_at)
+        versions = {name: version + 1 for name, version in versions.items()}
+        context.report.commits += 1
+    reload_scope, context.scope = context.scope, context.pipeline.name
+    remember_commit(context, landed, versions, run_id)
+    context.scope = reload_scope
+    context.remember({each.task.schema.name: replace(NEVER, checkpoint=None) for each in landed})
+
+
+@contextmanager
+def main_lease(context: Context) -> Iterator[None]:
+    """The pipeline's own lease, waited for: an increment may be running."""
+    for attempt in range(LEASE_TRIES):
+        try:
+            with context.state.lease(context.pipeline.name, LEASE_TTL_S):
+                yield
+                return
+        except LeaseHeld:
+            if attempt + 1 == LEASE_TRIES:
+                raise
+            context.stop.check()
+            context.seams.sleep(LEASE_PAUSE_S)
