@@ -4,7 +4,8 @@ Each window starts one overlap below the watermark, so each run reads some rows 
 the rows in that overlap; a row whose digest is known is dropped before it is landed. The digest covers every column and
 the deletion mark, so a second change within one second is never taken for the first (a tie is not a repeat).
 
-The number of digests is bounded by ``digest_rows_max``; above the bound nothing is dropped and the merge finds the rows unchanged.
+The number of digests is bounded by ``digest_rows_max``; above it nothing is dropped and the merge finds the rows
+unchanged.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ def digest_rows(table: pa.Table | pa.RecordBatch) -> list[bytes]:
     """
     columns = [plain(table.column(name)).to_pylist() for name in table.schema.names]
     head = repr(table.schema.names).encode()
-    return [hashlib.blake2b(head + repr(row).encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES).digest()
-            for row in zip(*columns, strict=True)]
+    return [
+        hashlib.blake2b(head + repr(row).encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES).digest()
+        for row in zip(*columns, strict=True)
+    ]
 
 
 def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

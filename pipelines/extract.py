@@ -73,9 +73,7 @@ def failure(context: Context, future: Future[Landed]) -> BaseException | None:
     return error
 
 
-def extract_one(
-    context: Context, task: Task, run_id: str, started_at: datetime, slices: ThreadPoolExecutor
-) -> Landed:
+def extract_one(context: Context, task: Task, run_id: str, started_at: datetime, slices: ThreadPoolExecutor) -> Landed:
     checkpoint = resume_or_begin(context, task, run_id, started_at)
     try:
         if checkpoint.sealed and (landed := sealed_before(context, task, checkpoint)) is not None:
@@ -161,8 +159,9 @@ class Reading:
         report.announced = (report.announced or 0) + forecast.rows if forecast.rows is not None else report.announced
         for note in (*self.task.notes, *self.task.schema.warnings):
             self.context.warn(note, self.name)
-        self.context.emit("stream_planned", stream=self.name, api=forecast.api, rows_expected=forecast.rows,
-                          query=forecast.query)
+        self.context.emit(
+            "stream_planned", stream=self.name, api=forecast.api, rows_expected=forecast.rows, query=forecast.query
+        )
 
     def check(self) -> None:
         self.context.stop.check()
@@ -205,7 +204,8 @@ class Reading:
                 self.context.emit("rows_read", stream=self.name, rows=batch.records.num_rows)
         if slice.rows_expected is not None and slice.rows_expected != sieve.rows_read:
             raise CountMismatch(
-                "read slice", f"{self.name}, {slice.id}",
+                "read slice",
+                f"{self.name}, {slice.id}",
                 f"COUNTED-HOPS: the source announced {slice.rows_expected} rows, {sieve.rows_read} came",
                 "run again; if it stays, report it with the run id",
             )
@@ -215,8 +215,13 @@ class Reading:
         with self.lock:
             self.checkpoint.slices[slice.id] = landed
             self.remember()
-        self.context.emit("slice_landed", stream=self.name, slice=slice.id, rows=landed.rows_read,
-                          bytes=sum(entry.size_bytes for entry in landed.files))
+        self.context.emit(
+            "slice_landed",
+            stream=self.name,
+            slice=slice.id,
+            rows=landed.rows_read,
+            bytes=sum(entry.size_bytes for entry in landed.files),
+        )
 
     def remember_token(self, token: Json) -> None:
         with self.lock:
@@ -245,7 +250,9 @@ class Reading:
         again = self.context.connector.plan(self.task.schema, self.task.window).forecast.rows
         if again is not None and read < again:
             raise CountMismatch(
-                "read stream", self.name, f"COUNTED-HOPS: the source counts {again} rows in the window, {read} were read",
+                "read stream",
+                self.name,
+                f"COUNTED-HOPS: the source counts {again} rows in the window, {read} were read",
                 "run again; if it stays, the source hides rows from this user or ends its result early",
             )
 
@@ -274,7 +281,8 @@ class Reading:
         )
         if manifest.rows_read != manifest.rows_known + manifest.rows:
             raise CountMismatch(
-                "seal manifest", self.name,
+                "seal manifest",
+                self.name,
                 f"COUNTED-HOPS: {manifest.rows_read} rows read, {manifest.rows} landed and {manifest.rows_known} known",
                 "this is a defect of Syncline; report it with the run id",
             )
@@ -290,8 +298,9 @@ class Reading:
         self.report.known += manifest.rows_known
         self.report.landed += manifest.rows
         self.report.size_bytes += sum(entry.size_bytes for entry in manifest.files)
-        self.context.emit("stream_landed", stream=self.name, rows=manifest.rows, read=manifest.rows_read,
-                          known=manifest.rows_known)
+        self.context.emit(
+            "stream_landed", stream=self.name, rows=manifest.rows, read=manifest.rows_read, known=manifest.rows_known
+        )
         return landed
 
 

@@ -41,7 +41,7 @@ def recorded(context: Context) -> Iterator[None]:
             report.fail(error, status_of(error))
             raise
         except BaseException as error:
-            # Not an error anybody foresaw: the record must not say "running" for ever, nor print what may hold a secret.
+            # Not foreseen by anybody: the record must not say "running" for ever, nor print what may hold a secret.
             report.fail(SynclineError("run", report.pipeline, f"unexpected {type(error).__name__}"), "failed")
             raise
         finally:
@@ -59,8 +59,12 @@ def record_end(context: Context) -> None:
         context.state.record(record_of(context.report))
     except SynclineError as error:
         context.warn(f"the run's end could not be recorded: {error}")
-    context.emit("run_finished", status=context.report.status, api_calls=context.report.api_calls,
-                 warehouse_statements=context.report.warehouse_statements)
+    context.emit(
+        "run_finished",
+        status=context.report.status,
+        api_calls=context.report.api_calls,
+        warehouse_statements=context.report.warehouse_statements,
+    )
 
 
 def record_of(report: RunReport) -> RunRecord:

@@ -82,7 +82,8 @@ def load(context: Context, plan: TablePlan, landed: Landed) -> None:
     staged = context.warehouse.load(plan, landed.manifest, context.landing)
     if staged != landed.manifest.rows:
         raise CountMismatch(
-            "load", f"{plan.stream} into staging",
+            "load",
+            f"{plan.stream} into staging",
             f"COUNTED-HOPS: the manifest has {landed.manifest.rows} rows, staging {staged}",
             "run again: the sealed manifest is loaded anew",
         )
@@ -95,15 +96,21 @@ def account(context: Context, changed: Sequence[Landed], counts: CommitCounts) -
         name = each.task.schema.name
         rows = counts.tables[name]
         context.report.stream(name).add(rows)
-        context.emit("committed", stream=name, inserted=rows.inserted, updated=rows.updated, deleted=rows.deleted + rows.absent,
-                     unchanged=rows.unchanged)
+        context.emit(
+            "committed",
+            stream=name,
+            inserted=rows.inserted,
+            updated=rows.updated,
+            deleted=rows.deleted + rows.absent,
+            unchanged=rows.unchanged,
+        )
 
 
 def resolve_unknown(context: Context, unit: CommitUnit, error: CommitUnknown) -> datetime:
     """Looks for the run's id in the watermark rows, on a fresh connection.
 
-    Never guesses: when the rows still show the old versions after several looks, the run fails; the sealed manifests
-    stay, the next run looks again first and loads them if need be, and the fence keeps a late COMMIT from counting twice.
+    Never guesses: when the rows still show the old versions after several looks, the run fails. The sealed manifests
+    stay; the next run looks again and loads them if need be, and the fence keeps a late COMMIT from counting twice.
     """
     context.emit("commit_unknown", error=error.cause)
     for look in range(LOOKS_AFTER_UNKNOWN):

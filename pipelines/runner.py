@@ -2,9 +2,9 @@
 
 ::
 
-    lease ─▶ recall ─▶ horizon, describe ─▶ round: windows ─▶ read, land, seal ─▶ nothing new? remember, end
-                                              ▲                                └▶ versions as expected? load, commit, remember
-                                              └─── no: the warehouse is right ─┘
+    lease ─▶ horizon, describe ─▶ recall ─▶ windows ─▶ read, land, seal ─┬▶ nothing new: remember
+                                     ▲                                   ├▶ versions as expected: load, commit, remember
+                                     └──── the warehouse is right ◀──────┴▶ versions differ
 
 A run first finishes what an earlier one left unfinished, up to that run's horizon, and then goes on to its own.
 """
@@ -57,7 +57,9 @@ def run(
         SynclineError: after the report was recorded; its class says whether a retry may help.
     """
     chosen = pipeline.select(streams)
-    context = Context(pipeline, new_report(pipeline, "run", seams), events, stop or StopSignal(), allow_deletes, seams or Seams())
+    context = Context(
+        pipeline, new_report(pipeline, "run", seams), events, stop or StopSignal(), allow_deletes, seams or Seams()
+    )
     with recorded(context):
         horizon = context.connector.horizon()
         schemas = describe(context, chosen)
@@ -106,13 +108,17 @@ def sync_round(
             return
         if committed_before(truth, landed):
             context.warn("an earlier run had committed these rows already, only its reply was lost")
-            remember_commit(context, landed, {name: mark.version for name, mark in truth.items()}, landed[0].checkpoint.run_id)
+            remember_commit(
+                context, landed, {name: mark.version for name, mark in truth.items()}, landed[0].checkpoint.run_id
+            )
             return
         context.warn("the warehouse's watermarks differ from the remembered ones: planned again from the warehouse")
         marks = {stream.name: from_truth(truth.get(stream.name)) for stream in streams}
         run_id, started_at = new_run_id(context.seams.clock(), context.seams.random), context.seams.clock()
     raise FenceLost(
-        "run", context.pipeline.name, f"FENCED-COMMIT: the watermarks moved {REPLANS_MAX} times while the run was reading",
+        "run",
+        context.pipeline.name,
+        f"FENCED-COMMIT: the watermarks moved {REPLANS_MAX} times while the run was reading",
         "see that only one scheduler runs this pipeline",
     )
 
@@ -162,7 +168,7 @@ def commit_round(context: Context, landed: Sequence[Landed], run_id: str, starte
 
 
 def remember_commit(context: Context, landed: Sequence[Landed], versions: Mapping[str, int], run_id: str) -> None:
-    """After COMMIT the run has succeeded: a mirror that cannot be written is reported, and costs the next run a look."""
+    """After COMMIT the run has succeeded: a mirror that cannot be written is reported; it costs the next run a look."""
     marks = {each.task.schema.name: settled(each, versions[each.task.schema.name], run_id) for each in landed}
     try:
         context.remember(marks)
@@ -171,7 +177,9 @@ def remember_commit(context: Context, landed: Sequence[Landed], versions: Mappin
 
 
 def remember_idle(context: Context, landed: Sequence[Landed]) -> None:
-    context.remember({each.task.schema.name: settled(each, each.task.base.version, each.task.base.run_id) for each in landed})
+    context.remember(
+        {each.task.schema.name: settled(each, each.task.base.version, each.task.base.run_id) for each in landed}
+    )
 
 
 def settled(landed: Landed, version: int, run_id: str) -> Remembered:
@@ -204,8 +212,15 @@ def reload(
     reads again whatever happened while it was reading.
     """
     chosen = pipeline.select(streams)
-    context = Context(pipeline, new_report(pipeline, "reload", seams), events, stop or StopSignal(), allow_deletes,
-                      seams or Seams(), scope=f"{pipeline.name}.reload")
+    context = Context(
+        pipeline,
+        new_report(pipeline, "reload", seams),
+        events,
+        stop or StopSignal(),
+        allow_deletes,
+        seams or Seams(),
+        scope=f"{pipeline.name}.reload",
+    )
     with recorded(context):
         horizon = context.connector.horizon()
         schemas = describe(context, chosen)

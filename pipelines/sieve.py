@@ -28,7 +28,9 @@ class Sieve:
 
     def __init__(self, task: Task, kind: SliceKind, ordinal: int, digest_rows_max: int) -> None:
         schema = task.schema
-        self.columns = schema.columns if kind == "records" else tombstone_columns(schema.columns, schema.key, schema.cursor)
+        self.columns = (
+            schema.columns if kind == "records" else tombstone_columns(schema.columns, schema.key, schema.cursor)
+        )
         self.landed_schema = pa.schema(
             [*self.columns, pa.field(DELETED_COLUMN, pa.bool_(), False), pa.field(SEQUENCE_COLUMN, pa.int64(), False)]
         )
@@ -51,7 +53,8 @@ class Sieve:
         records = batch.records
         if not records.schema.equals(self.columns):
             raise DataError(
-                "read slice", self.name,
+                "read slice",
+                self.name,
                 f"the batch's columns differ from the described ones: {difference(records.schema, self.columns)}",
                 "this is a defect of the connector; report it with the run id",
             )

@@ -109,16 +109,23 @@ def narrow(schema: StreamSchema, stream: Stream) -> StreamSchema:
         require_known(schema, stream.name, setting, wanted)
     if cursor is not None:
         require_known(schema, stream.name, "cursor", [cursor])
-        if not pa.types.is_timestamp(schema.columns.field(cursor).type) or (schema.cursors and cursor not in schema.cursors):
+        if not pa.types.is_timestamp(schema.columns.field(cursor).type) or (
+            schema.cursors and cursor not in schema.cursors
+        ):
             raise ConfigError(
-                "read the pipeline", f"stream {stream.name}, cursor={cursor!r}",
+                "read the pipeline",
+                f"stream {stream.name}, cursor={cursor!r}",
                 "the source cannot select by this column in time order",
                 f"use one of: {', '.join(schema.cursors) or 'none is suitable'}",
             )
     needed = {*key, *([cursor] if cursor else [])}
     if lost := sorted(needed & set(stream.exclude)):
-        raise ConfigError("read the pipeline", f"stream {stream.name}, exclude", f"{', '.join(lost)} is the key or the cursor",
-                          "leave key and cursor in")
+        raise ConfigError(
+            "read the pipeline",
+            f"stream {stream.name}, exclude",
+            f"{', '.join(lost)} is the key or the cursor",
+            "leave key and cursor in",
+        )
     chosen = [n for n in names if (not stream.fields or n in stream.fields or n in needed) and n not in stream.exclude]
     return replace(schema.select(chosen), key=key, cursor=cursor, where=stream.where)
 
@@ -128,10 +135,16 @@ def require_known(schema: StreamSchema, stream: str, setting: str, wanted: Seque
         if name in schema.columns.names:
             continue
         if name in schema.left_out:
-            raise ConfigError("read the pipeline", f"stream {stream}, {setting}", f"{name} is not read: {schema.left_out[name]}",
-                              "take it out of the setting")
+            raise ConfigError(
+                "read the pipeline",
+                f"stream {stream}, {setting}",
+                f"{name} is not read: {schema.left_out[name]}",
+                "take it out of the setting",
+            )
         near = difflib.get_close_matches(name, schema.columns.names, 3, 0.6)
         raise ConfigError(
-            "read the pipeline", f"stream {stream}, {setting}", f"the source has no column {name!r}, or hides it from this user",
+            "read the pipeline",
+            f"stream {stream}, {setting}",
+            f"the source has no column {name!r}, or hides it from this user",
             f"did you mean {', '.join(near)}?" if near else "compare with `syncline plan`, which lists every column",
         )

@@ -83,11 +83,22 @@ def verify(
     seams = seams or Seams()
     warehouse = pipeline.warehouse
     if not hasattr(warehouse, "compare"):
-        raise ConfigError("verify", pipeline.name, f"{warehouse.capabilities.name} cannot be compared yet",
-                          "verify works with the embedded warehouse")
+        raise ConfigError(
+            "verify",
+            pipeline.name,
+            f"{warehouse.capabilities.name} cannot be compared yet",
+            "verify works with the embedded warehouse",
+        )
     with tempfile.TemporaryDirectory(prefix="syncline-verify-") as folder:
-        aside = Pipeline(pipeline.name, pipeline.source, chosen, landing=Landing(folder), warehouse=warehouse,
-                         state=MemoryState(), workers=pipeline.workers)
+        aside = Pipeline(
+            pipeline.name,
+            pipeline.source,
+            chosen,
+            landing=Landing(folder),
+            warehouse=warehouse,
+            state=MemoryState(),
+            workers=pipeline.workers,
+        )
         started_at = seams.clock()
         report = RunReport(new_run_id(started_at, seams.random), pipeline.name, started_at, "verify")
         context = Context(aside, report, events, stop or StopSignal(), seams=seams)
@@ -98,8 +109,9 @@ def verify(
             warehouse.close()
             pipeline.source.close()
         warnings = [*report.warnings, *(text for each in report.streams.values() for text in each.warnings)]
-        return VerifyReport(report.run_id, pipeline.name, pipeline.source.api_calls - calls_before, tuple(proofs),
-                            tuple(warnings))
+        return VerifyReport(
+            report.run_id, pipeline.name, pipeline.source.api_calls - calls_before, tuple(proofs), tuple(warnings)
+        )
 
 
 def compare_all(context: Context, comparer: Comparer) -> list[StreamProof]:
@@ -108,8 +120,12 @@ def compare_all(context: Context, comparer: Comparer) -> list[StreamProof]:
     streams, report = context.pipeline.streams, context.report
     for stream in streams:
         if stream.name not in truth:
-            raise ConfigError("verify", f"stream {stream.name}", "it was never synced",
-                              f"run `syncline run {context.pipeline.name}` first")
+            raise ConfigError(
+                "verify",
+                f"stream {stream.name}",
+                "it was never synced",
+                f"run `syncline run {context.pipeline.name}` first",
+            )
     horizon = context.connector.horizon()
     schemas = describe(context, streams)
     tasks = [make_reload(stream, schemas[stream.name], NEVER, horizon) for stream in streams]
