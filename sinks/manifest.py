@@ -98,49 +98,61 @@ class Manifest:
             "cursor_largest": text_of(self.cursor_largest),
             "versions": dict(self.versions),
         }
-        return json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False).encode()
+        # A lone surrogate in a name or a query has no UTF-8; written out as \udxxx it is the same character in JSON.
+        return json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False).encode(errors="backslashreplace")
 
     @staticmethod
     def from_bytes(data: bytes) -> Manifest:
-        """Raises ValueError for a document of another version or shape."""
-        document: dict[str, Any] = json.loads(data)
-        if document.get("manifest_version") != MANIFEST_VERSION:
-            raise ValueError(f"manifest version {document.get('manifest_version')!r}, expected {MANIFEST_VERSION}")
-        high = instant_of(document["window"]["high"])
-        started_at = instant_of(document["started_at"])
-        if high is None or started_at is None:
-            raise ValueError("a manifest has a started_at and a window with a high")
-        rows = document["rows"]
-        return Manifest(
-            pipeline=document["pipeline"],
-            stream=document["stream"],
-            run_id=document["run_id"],
-            started_at=started_at,
-            window=Window(instant_of(document["window"]["low"]), high),
-            mode=document["mode"],
-            columns=pa.ipc.read_schema(pa.py_buffer(base64.b64decode(document["arrow_schema"]))),
-            key=tuple(document["key"]),
-            cursor=document["cursor"],
-            files=tuple(FileEntry(**entry) for entry in document["files"]),
-            rows_announced=rows["announced"],
-            rows_read=rows["read"],
-            rows_known=rows["known"],
-            api=document["api"],
-            query=document["query"],
-            cursor_least=instant_of(document["cursor_least"]),
-            cursor_largest=instant_of(document["cursor_largest"]),
-            versions=document["versions"],
-        )
+        """Raises ValueError for a document of another version or shape, or whose counts contradict each other."""
+        try:
+            manifest, rows = _parse(json.loads(data))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a manifest: {error!r}") from error
+        if rows != (manifest.rows_of("records"), manifest.rows_of("tombstones")):
+            raise ValueError("COUNTED-HOPS: the files' rows do not add up to the manifest's")
+        return manifest
 
     def with_files(self, files: tuple[FileEntry, ...]) -> Manifest:
         return replace(self, files=files)
+
+
+def _parse(document: dict[str, Any]) -> tuple[Manifest, tuple[int, int]]:
+    """The manifest, and the rows by kind that its document claims."""
+    if document.get("manifest_version") != MANIFEST_VERSION:
+        raise ValueError(f"manifest version {document.get('manifest_version')!r}, expected {MANIFEST_VERSION}")
+    high = instant_of(document["window"]["high"])
+    started_at = instant_of(document["started_at"])
+    if high is None or started_at is None:
+        raise ValueError("a manifest has a started_at and a window with a high")
+    rows = document["rows"]
+    manifest = Manifest(
+        pipeline=document["pipeline"],
+        stream=document["stream"],
+        run_id=document["run_id"],
+        started_at=started_at,
+        window=Window(instant_of(document["window"]["low"]), high),
+        mode=document["mode"],
+        columns=pa.ipc.read_schema(pa.py_buffer(base64.b64decode(document["arrow_schema"]))),
+        key=tuple(document["key"]),
+        cursor=document["cursor"],
+        files=tuple(FileEntry(**entry) for entry in document["files"]),
+        rows_announced=rows["announced"],
+        rows_read=rows["read"],
+        rows_known=rows["known"],
+        api=document["api"],
+        query=document["query"],
+        cursor_least=instant_of(document["cursor_least"]),
+        cursor_largest=instant_of(document["cursor_largest"]),
+        versions=document["versions"],
+    )
+    return manifest, (rows["records"], rows["tombstones"])
 
 
 def text_of(instant: datetime | None) -> str | None:
     """ISO 8601 in UTC at microseconds, with a trailing Z."""
     if instant is None:
         return None
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if instant.year >= 1000 else instant.isoformat()
+    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def instant_of(text: str | None) -> datetime | None:

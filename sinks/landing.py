@@ -1,0 +1,248 @@
+"""The landing: Arrow record batches become immutable Parquet files, and a manifest makes them count (SEALED-MANIFEST).
+
+::
+
+    writer ──▶ spool ──▶ <root>/<pipeline>/<stream>/dt=YYYY-MM-DD/run=<run_id>/<slice>-<n>.parquet     many, in parallel
+    seal ─────────────▶ <root>/<pipeline>/<stream>/_manifests/<run_id>.json                           once, last
+    find, paths ◀────── only what a manifest names is ever read
+
+A crash before ``seal`` leaves files that nobody reads; a crash after it leaves a run that can be loaded as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from posixpath import dirname
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+from syncline.connectors.connector import SliceKind
+from syncline.connectors.errors import DataError, SynclineError, Transient
+from syncline.connectors.finding import Finding
+from syncline.connectors.secret import Secret, secret
+from syncline.sinks.landing_url import parse_url
+from syncline.sinks.layout import MANIFESTS, escaped, manifest_key, run_folder, stream_folder
+from syncline.sinks.manifest import FileEntry, Manifest
+from syncline.sinks.s3 import Encryption, S3Settings
+
+if TYPE_CHECKING:
+    from syncline.sinks.object_store import ObjectStore
+    from syncline.sinks.slice_writer import SliceWriter
+
+FILE_BYTES_MAX = 128 * 1024 * 1024
+DOWNLOADS_AT_ONCE = 4
+
+_log = logging.getLogger(__name__)
+
+
+class Landing:
+    """A folder, or a prefix of a bucket, that runs land their files in.
+
+    ``url`` is a folder, ``file:///folder``, ``s3://bucket/prefix`` or ``memory://`` (tests). Nothing is opened or
+    connected before it is used. Safe to use from several threads; each writer belongs to one. Files are closed when
+    they reach ``file_bytes_max``; a row group at most is added to that.
+
+    Raises:
+        ConfigError: a setting that cannot work.
+    """
+
+    def __init__(
+        self,
+        url: str = ".syncline/landing",
+        *,
+        sse: Encryption | None = None,
+        kms_key_id: str | None = None,
+        endpoint: str | None = None,
+        region: str | None = None,
+        access_key_id: str | None = None,
+        secret_access_key: Secret | str | None = None,
+        session_token: Secret | str | None = None,
+        retries_max: int = 8,
+        file_bytes_max: int = FILE_BYTES_MAX,
+    ) -> None:
+        settings = S3Settings(
+            endpoint=endpoint,
+            region=region,
+            sse=sse,
+            kms_key_id=kms_key_id,
+            access_key_id=access_key_id,
+            secret_access_key=secret(secret_access_key) if secret_access_key else None,
+            session_token=secret(session_token) if session_token else None,
+            retries_max=retries_max,
+        )
+        self.url, self._open = parse_url(url, settings)
+        self.file_bytes_max = file_bytes_max
+        self._opened: ObjectStore | None = None
+        self._opening = threading.Lock()
+
+    @classmethod
+    def over(cls, store: ObjectStore, file_bytes_max: int = FILE_BYTES_MAX) -> Landing:
+        """A landing over a store of the caller's own: the seam for faults in tests."""
+        landing = cls("memory://", file_bytes_max=file_bytes_max)
+        landing.url, landing._open = store.url, lambda: store
+        return landing
+
+    def __repr__(self) -> str:
+        return f"Landing({self.url!r})"
+
+    @property
+    def _store(self) -> ObjectStore:
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
+
+    def writer(
+        self,
+        *,
+        pipeline: str,
+        stream: str,
+        run_id: str,
+        started_at: datetime,
+        slice_id: str,
+        kind: SliceKind,
+        columns: pa.Schema,
+    ) -> SliceWriter:
+        """A context manager that lands one slice; see :class:`SliceWriter`. Each slice of a run is written once."""
+        from syncline.sinks.slice_writer import SliceWriter
+
+        folder = run_folder(pipeline, stream, started_at, run_id)
+        return SliceWriter(self._store, folder, slice_id, kind, columns, self.file_bytes_max)
+
+    def seal(self, manifest: Manifest) -> None:
+        """Makes the run's files count, by a conditional create; the same manifest again is fine.
+
+        Raises:
+            DataError: the key holds another manifest, or a file the manifest names is missing or short.
+        """
+        data = manifest.to_bytes()
+        key = manifest_key(manifest.pipeline, manifest.stream, manifest.run_id)
+        self._check_landed(manifest.files)
+        if self._store.create(key, data):
+            return
+        there = self._read(key)
+        if there is None:
+            cause = "it was said to exist, then was not there: something else writes or removes at this place"
+            raise Transient("seal manifest", self._name(key), cause, "run again")
+        if there != data:
+            cause = "SEALED-MANIFEST: another manifest of this run is sealed already and is never overwritten"
+            raise DataError("seal manifest", self._name(key), cause, "two runs share a run id; look for a copied state")
+
+    def find(self, pipeline: str, stream: str, run_id: str) -> Manifest | None:
+        """The sealed manifest of a run, or ``None``: then the run landed nothing.
+
+        Raises:
+            DataError: the manifest cannot be read or is another run's.
+        """
+        key = manifest_key(pipeline, stream, run_id)
+        data = self._read(key)
+        if data is None:
+            return None
+        hint = "remove it if it was changed by hand; the run is then extracted again"
+        try:
+            manifest = Manifest.from_bytes(data)
+        except ValueError as error:
+            raise DataError("read manifest", self._name(key), str(error), hint) from error
+        if (manifest.pipeline, manifest.stream, manifest.run_id) != (pipeline, stream, run_id):
+            cause = f"it is of {manifest.pipeline}, {manifest.stream}, run {manifest.run_id}"
+            raise DataError("read manifest", self._name(key), cause, hint)
+        return manifest
+
+    def sealed(self, pipeline: str, stream: str, after: str = "") -> Sequence[str]:
+        """The ids of the stream's sealed runs, oldest first; only those later than the run ``after``, if given."""
+        folder = f"{stream_folder(pipeline, stream)}/{MANIFESTS}"
+        names = self._store.sizes(folder, f"{escaped(after)}.json" if after else "")
+        return sorted(unquote(name.removesuffix(".json")) for name in names if name.endswith(".json"))
+
+    def paths(self, entries: Sequence[FileEntry], folder: Path) -> list[Path]:
+        """Local files with the entries' bytes, in their order, checked against the entries.
+
+        For a local root these are the landed files themselves (sizes are checked); otherwise copies in ``folder``
+        (sizes and checksums are), which the caller removes.
+
+        Raises:
+            DataError: a file is missing, short or damaged.
+        """
+        store = self._store
+        with ThreadPoolExecutor(DOWNLOADS_AT_ONCE, "landing-fetch") as pool:
+            fetched = [pool.submit(self._fetch, store, entry, folder) for entry in entries]
+            try:
+                return [future.result() for future in fetched]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def discard(self, entries: Sequence[FileEntry]) -> None:
+        """Removes files that no manifest names, as far as that works; what stays is never read."""
+        for entry in entries:
+            try:
+                self._store.remove(entry.path)
+            except SynclineError as error:
+                _log.warning("%s", error)
+
+    def check(self) -> Sequence[Finding]:
+        """What ``syncline check`` says: can it be written and read, does it keep the manifest's promise, is it private.
+
+        Leaves nothing behind where it may remove.
+        """
+        from syncline.sinks.landing_check import check_store
+
+        try:
+            return check_store(self._store, os.urandom(8).hex())
+        except SynclineError as error:
+            return [
+                Finding(
+                    "error", f"landing {self.url}", f"{error.operation}: {error.cause}", error.hint or "run it again"
+                )
+            ]
+
+    def _fetch(self, store: ObjectStore, entry: FileEntry, folder: Path) -> Path:
+        hint = "run again: the rows are extracted anew if their manifest is removed; look for what changes the landing"
+        if entry.path.startswith("/") or ".." in entry.path.split("/"):
+            raise DataError("read landing file", entry.path, "its path leads out of the landing", hint)
+        try:
+            path = store.fetch(entry.path, folder)
+        except FileNotFoundError as error:
+            raise DataError("read landing file", self._name(entry.path), "it is missing", hint) from error
+        size_bytes = path.stat().st_size
+        if size_bytes != entry.size_bytes:
+            cause = f"it has {size_bytes} bytes, its manifest says {entry.size_bytes}"
+            raise DataError("read landing file", self._name(entry.path), cause, hint)
+        if path.is_relative_to(folder) and _sha256(path) != entry.sha256:
+            raise DataError("read landing file", self._name(entry.path), "its checksum is not its manifest's", hint)
+        return path
+
+    def _check_landed(self, entries: Sequence[FileEntry]) -> None:
+        sizes = {folder: self._store.sizes(folder) for folder in {dirname(entry.path) for entry in entries}}
+        for entry in entries:
+            folder, _, name = entry.path.rpartition("/")
+            found = sizes[folder].get(name)
+            if found != entry.size_bytes:
+                cause = "it is missing" if found is None else f"it has {found} bytes, {entry.size_bytes} were written"
+                hint = "nothing was sealed; run again, and look for what removes files from the landing"
+                raise DataError("seal manifest", self._name(entry.path), cause, hint)
+
+    def _read(self, key: str) -> bytes | None:
+        with tempfile.TemporaryDirectory(prefix="syncline-") as folder:
+            try:
+                return self._store.fetch(key, Path(folder)).read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def _name(self, key: str) -> str:
+        return f"{self.url}/{key}"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
