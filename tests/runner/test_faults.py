@@ -1,0 +1,68 @@
+"""One fault at each operation of a reference scenario, of every kind: afterwards a run succeeds and target = source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.runner.faults import CONNECTOR, LANDING, STATE, WAREHOUSE, Faulty, Killed, Kind, Plan
+from tests.runner.world import Clock, World, make_world
+
+from syncline.connectors.errors import SynclineError
+
+KINDS: list[Kind] = ["before", "after", "kill-before", "kill-after"]
+
+
+def changed_world(folder: Path) -> World:
+    """A synced world whose source then changed in every way."""
+    world = make_world(folder, Clock())
+    world.settings["workers"] = 1
+    world.run()
+    source = world.source
+    source.update("Account", [{"Id": f"001{n:06}", "Name": "updated"} for n in range(12)])
+    source.insert("Account", [{"Id": "001new", "Name": "new"}])
+    source.delete("Account", ["001000020"])
+    source.delete("Contact", ["001000021"], purge=True)
+    return world
+
+
+def faulty(world: World, plan: Plan) -> Any:
+    inner = world.pipeline()
+    return world.pipeline(
+        source=Faulty(inner.source, plan, CONNECTOR, "source"),
+        landing=Faulty(inner.landing, plan, LANDING, "landing"),
+        warehouse=Faulty(inner.warehouse, plan, WAREHOUSE, "warehouse"),
+        state=Faulty(inner.state, plan, STATE, "state"),
+    )
+
+
+def operations(folder: Path) -> list[str]:
+    plan = Plan()
+    world = changed_world(folder)
+    world.run(faulty(world, plan))
+    assert world.equal()
+    return plan.log
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_a_fault_at_any_operation_the_next_run_makes_target_equal_source(tmp_path: Path, kind: Kind) -> None:
+    count = len(operations(tmp_path / "reference"))
+    assert count > 30, "the scenario passes every seam"
+    for strike_at in range(count):
+        world = changed_world(tmp_path / f"{kind}-{strike_at}")
+        plan = Plan(strike_at, kind)
+        before = {name: world.target(name) for name in ("Account", "Contact")}
+        failed = False
+        try:
+            world.run(faulty(world, plan))
+        except (SynclineError, Killed):
+            failed = True
+        after = {name: world.target(name) for name in ("Account", "Contact")}
+        here = f"{kind} at {strike_at}, {plan.struck}"
+        moved = [after[name] != before[name] for name in before]
+        assert len(set(moved)) == 1, f"ONE-TRANSACTION: {here}"
+        assert failed or world.equal(), f"a success must be one: {here}"
+        world.run()
+        assert world.equal(), here
+        assert world.source.jobs == (), f"no job outlives the next run: {here}"
