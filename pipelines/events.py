@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Event:
     """Something that happened in a run.
 
-    ``name`` is a past participle ("run_started", "stream_planned", "slice_read", "stream_landed",
-    "warehouse_connected", "table_loaded", "committed", "run_finished") or "warning". ``at`` is aware, in UTC.
+    ``name`` is a past participle ("run_started", "stream_planned", "stream_resumed", "rows_read", "slice_landed",
+    "stream_landed", "warehouse_connected", "table_loaded", "committed", "run_finished") or "warning". ``at`` is aware, in UTC.
     ``fields`` survive ``json.dumps``: ``run_id``, ``pipeline``, ``stream``, ``rows``, ``rows_expected``, ``bytes``, ...
     """
 
@@ -77,6 +77,7 @@ class Several:
 class JsonLines:
     """Writes one JSON object a line, whole lines even from several threads.
 
+    ``rows_read``, which comes with every batch, is for progress bars and left out: a log has ``slice_landed``.
     A reader that went away (a closed pipe, a full disk under the log) silences the log; the run goes on.
     """
 
@@ -86,6 +87,8 @@ class JsonLines:
         self._gone = False
 
     def emit(self, event: Event) -> None:
+        if event.name == "rows_read":
+            return
         line = scrub(json.dumps(event.to_json(), ensure_ascii=False, default=str))
         with self._lock:
             if self._gone:

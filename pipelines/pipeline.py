@@ -137,7 +137,7 @@ class Pipeline:
         commit: Commit = "together",
         delete_share_max: float = 0.2,
         workers: int = 4,
-        digest_rows_max: int = 500_000,
+        digest_rows_max: int = 20_000,
         **unknown: Never,
     ) -> None:
         check = _Check(f"pipeline {name}" if isinstance(name, str) else "a pipeline")
@@ -228,7 +228,7 @@ class _Check:
             self.fail(
                 "target",
                 f"{name!r} holds a character that a table's name may not have here",
-                "name the table alone; its database and schema are settings of the warehouse",
+                'set target to a plain name, as in target="account"; database and schema are settings of the warehouse',
             )
         if name.casefold().startswith("_syncline_"):
             self.fail("target", f"{name!r} starts with _syncline_, which is kept for bookkeeping", "choose another")
@@ -317,7 +317,7 @@ class _Check:
                     raise NameCollision(
                         "read pipeline",
                         f"{self.subject}, streams {earlier.name} and {stream.name}",
-                        f"both go to the table {stream.target}",
+                        f"EXACT-NAMES: both go to the table {stream.target}",
                         "give one of them another target",
                     )
 

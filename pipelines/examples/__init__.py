@@ -1,0 +1,1 @@
+"""Pipeline files that ``syncline init`` copies: ordinary pipelines, which the program itself never imports."""

@@ -1,0 +1,145 @@
+"""What a person at a terminal sees while a run goes on: a bar a stream, on stderr, so that stdout stays for the report.
+
+Also chooses between bars, JSON lines and nothing, and prints to a terminal or a file alike.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
+
+from syncline.connectors.secret import scrub
+from syncline.pipelines.events import Event, Events, JsonLines, Quiet
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+LogFormat: TypeAlias = Literal["auto", "bars", "json", "quiet"]
+
+WIDTH_WITHOUT_TERMINAL = 200
+"""Columns for output that goes to a file or a mail: wide enough that no table is folded."""
+
+_PHASES = {
+    "stream_planned": "reading",
+    "stream_resumed": "resumed",
+    "rows_read": "reading",
+    "slice_landed": "reading",
+    "stream_landed": "landed",
+    "table_loaded": "staged",
+    "committed": "committed",
+}
+
+
+@contextmanager
+def following(log_format: LogFormat) -> Iterator[Events]:
+    """The writer for this format; ``auto`` is bars if stderr is a terminal and JSON lines if it is not."""
+    if log_format == "auto":
+        log_format = "bars" if sys.stderr.isatty() else "json"
+    if log_format == "bars":
+        with Bars(console_on(sys.stderr)) as bars:
+            yield bars
+    elif log_format == "json":
+        yield JsonLines(sys.stderr)
+    else:
+        yield Quiet()
+
+
+def console_on(file: TextIO) -> Console:
+    """A console that uses the terminal's width, or a generous one where there is no terminal."""
+    terminal = file.isatty()
+    return Console(
+        file=file,
+        width=None if terminal else WIDTH_WITHOUT_TERMINAL,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=not terminal,
+    )
+
+
+class Bars:
+    """One bar a stream; a stream whose rows nobody announced shows what it has read so far.
+
+    Safe from several threads. Leaves the finished bars on the screen when the block ends.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description}", style="bold"),
+            BarColumn(bar_width=28),
+            _Rows(),
+            TextColumn("{task.fields[phase]}", style="cyan"),
+            TimeElapsedColumn(),
+            console=console,
+            refresh_per_second=8,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def emit(self, event: Event) -> None:
+        stream = event.fields.get("stream")
+        if event.name == "warning":
+            self._progress.console.print(_warning(event), style="yellow")
+        elif event.name in _PHASES and isinstance(stream, str):
+            self._advance(event, stream)
+
+    def _advance(self, event: Event, stream: str) -> None:
+        task = self._task(stream)
+        phase = _PHASES[event.name]
+        if event.name == "stream_planned":
+            self._progress.update(task, total=_count(event, "rows_expected"), phase=f"{phase} ({event.fields['api']})")
+        elif event.name == "rows_read":
+            self._progress.update(task, advance=_count(event, "rows") or 0)
+        elif event.name in ("stream_landed", "stream_resumed"):
+            rows = _count(event, "rows") or 0
+            self._progress.update(task, total=1, completed=1, rows=rows, phase=phase if rows else "nothing new")
+        elif event.name in ("table_loaded", "committed"):
+            self._progress.update(task, phase=phase)
+
+    def _task(self, name: str) -> TaskID:
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=None, phase="", rows=None)
+        return self._tasks[name]
+
+
+class _Rows(ProgressColumn):
+    """``120,000 / 200,000 rows`` while reading, ``200,000 rows`` once landed."""
+
+    def render(self, task: Task) -> Text:
+        if task.fields.get("rows") is not None:
+            return Text(f"{task.fields['rows']:,} rows", style="green")
+        if task.total is None:
+            return Text(f"{task.completed:,.0f} rows", style="green")
+        return Text(f"{task.completed:,.0f} / {task.total:,.0f} rows", style="green")
+
+
+def _warning(event: Event) -> str:
+    stream = event.fields.get("stream")
+    return scrub(f"warning: {f'{stream}: ' if stream else ''}{event.fields.get('text', '')}")
+
+
+def _count(event: Event, field: str) -> int | None:
+    value = event.fields.get(field)
+    return value if isinstance(value, int) else None
