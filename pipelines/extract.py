@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
@@ -60,17 +60,16 @@ def extract_all(context: Context, tasks: Sequence[Task], run_id: str, started_at
         context.stop.waking(context.connector.close),
     ):
         futures = [streams.submit(extract_one, context, task, run_id, started_at, slices) for task in tasks]
-        errors = [error for future in futures if (error := failure(context, future)) is not None]
-        if errors:
-            raise next((error for error in errors if not isinstance(error, Stopped)), errors[0])
+        done, unfinished = wait(futures, return_when=FIRST_EXCEPTION)
+        if unfinished and any(future.exception() is not None for future in done):
+            context.failed.set()
+            context.connector.close()  # breaks what the other streams are waiting for
+        wait(futures)
+    context.stop.check()
+    errors = [error for future in futures if (error := future.exception()) is not None]
+    if errors:
+        raise next((error for error in errors if not isinstance(error, Stopped)), errors[0])
     return [future.result() for future in futures]
-
-
-def failure(context: Context, future: Future[Landed]) -> BaseException | None:
-    error = future.exception()
-    if error is not None:
-        context.failed.set()
-    return error
 
 
 def extract_one(context: Context, task: Task, run_id: str, started_at: datetime, slices: ThreadPoolExecutor) -> Landed:
@@ -142,11 +141,13 @@ class Reading:
             landed = self.seal(extraction)
             outcome = "landed"
             return landed
-        except (QuotaReached, Transient):
-            outcome = "kept"  # a later run goes on with the same job
-            raise
-        except BaseException:
-            self.forget()
+        except BaseException as error:
+            # What a retry can mend, and what was only broken off because another stream failed, keeps its job and its
+            # slices for a later run. After a stop by the user the error says nothing: reads were broken to end soon.
+            if isinstance(error, (QuotaReached, Transient, Stopped)) and not context.stop.requested:
+                outcome = "kept"
+            else:
+                self.forget()
             raise
         finally:
             extraction.close(outcome)
