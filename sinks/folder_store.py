@@ -46,7 +46,7 @@ class FolderStore:
                 _link(spool, path)
             except FileExistsError:
                 cause = "SEALED-MANIFEST: landed files are immutable, and this one exists already"
-                raise DataError("land file", str(path), cause, "write each slice of a run once") from None
+                raise DataError("land file", str(path), cause, "look for what else writes into the landing") from None
 
     def create(self, key: str, data: bytes) -> bool:
         path = self.root / key

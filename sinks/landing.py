@@ -2,8 +2,8 @@
 
 ::
 
-    writer ──▶ spool ──▶ <root>/<pipeline>/<stream>/dt=YYYY-MM-DD/run=<run_id>/<slice>-<n>.parquet     many, in parallel
-    seal ─────────────▶ <root>/<pipeline>/<stream>/_manifests/<run_id>.json                           once, last
+    writer ──▶ spool ──▶ <root>/<pipeline>/<stream>/dt=YYYY-MM-DD/run=<run_id>/<slice>-<n>-<nonce>.parquet    many
+    seal ─────────────▶ <root>/<pipeline>/<stream>/_manifests/<run_id>.json                                once, last
     find, paths ◀────── only what a manifest names is ever read
 
 A crash before ``seal`` leaves files that nobody reads; a crash after it leaves a run that can be loaded as it is.
@@ -16,7 +16,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -69,6 +69,7 @@ class Landing:
         session_token: Secret | str | None = None,
         retries_max: int = 8,
         file_bytes_max: int = FILE_BYTES_MAX,
+        random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         settings = S3Settings(
             endpoint=endpoint,
@@ -82,13 +83,19 @@ class Landing:
         )
         self.url, self._open = parse_url(url, settings)
         self.file_bytes_max = file_bytes_max
+        self._random = random
         self._opened: ObjectStore | None = None
         self._opening = threading.Lock()
 
     @classmethod
-    def over(cls, store: ObjectStore, file_bytes_max: int = FILE_BYTES_MAX) -> Landing:
+    def over(
+        cls,
+        store: ObjectStore,
+        file_bytes_max: int = FILE_BYTES_MAX,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> Landing:
         """A landing over a store of the caller's own: the seam for faults in tests."""
-        landing = cls("memory://", file_bytes_max=file_bytes_max)
+        landing = cls("memory://", file_bytes_max=file_bytes_max, random=random)
         landing.url, landing._open = store.url, lambda: store
         return landing
 
@@ -113,11 +120,11 @@ class Landing:
         kind: SliceKind,
         columns: pa.Schema,
     ) -> SliceWriter:
-        """A context manager that lands one slice; see :class:`SliceWriter`. Each slice of a run is written once."""
+        """A context manager that lands one slice; see :class:`SliceWriter`. Two writers never share a file's name."""
         from syncline.sinks.slice_writer import SliceWriter
 
         folder = run_folder(pipeline, stream, started_at, run_id)
-        return SliceWriter(self._store, folder, slice_id, kind, columns, self.file_bytes_max)
+        return SliceWriter(self._store, folder, slice_id, kind, columns, self.file_bytes_max, self._random(4).hex())
 
     def seal(self, manifest: Manifest) -> None:
         """Makes the run's files count, by a conditional create; the same manifest again is fine.
@@ -198,7 +205,7 @@ class Landing:
         from syncline.sinks.landing_check import check_store
 
         try:
-            return check_store(self._store, os.urandom(8).hex())
+            return check_store(self._store, self._random(8).hex())
         except SynclineError as error:
             return [
                 Finding(

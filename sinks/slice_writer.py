@@ -54,6 +54,7 @@ class SliceWriter:
         kind: SliceKind,
         columns: pa.Schema,
         file_bytes_max: int,
+        nonce: str,
     ) -> None:
         _check_types(columns, folder)
         self.files: tuple[FileEntry, ...] = ()
@@ -64,6 +65,7 @@ class SliceWriter:
         self._kind = kind
         self._columns = columns
         self._file_bytes_max = file_bytes_max
+        self._nonce = nonce
         self._gathered: list[pa.RecordBatch] = []
         self._gathered_rows = self._gathered_bytes = 0
         self._file: _ParquetFile | None = None
@@ -127,7 +129,7 @@ class SliceWriter:
         if file is None:
             return
         file.finish()
-        key = f"{self._folder}/{file_name(self._slice_id, len(self.files))}"
+        key = f"{self._folder}/{file_name(self._slice_id, len(self.files), self._nonce)}"
         spool = file.spool
         self._store.land(spool, key)
         entry = FileEntry(key, self._slice_id, self._kind, file.rows, spool.size_bytes, spool.sha256)
