@@ -30,8 +30,8 @@ from syncline.connectors.connector import SliceKind
 from syncline.connectors.errors import DataError, SynclineError, Transient
 from syncline.connectors.finding import Finding
 from syncline.connectors.secret import Secret, secret
+from syncline.sinks.keys import MANIFESTS, escaped, manifest_key, run_folder, stream_folder
 from syncline.sinks.landing_url import parse_url
-from syncline.sinks.layout import MANIFESTS, escaped, manifest_key, run_folder, stream_folder
 from syncline.sinks.manifest import FileEntry, Manifest
 from syncline.sinks.s3 import Encryption, S3Settings
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from syncline.connectors.connector import BATCH_ROWS_MAX, SliceKind
 from syncline.connectors.errors import CountMismatch, DataError, SynclineError
-from syncline.sinks.layout import file_name
+from syncline.sinks.keys import file_name
 from syncline.sinks.manifest import FileEntry
 from syncline.sinks.spool import Spool, disk_error
 

@@ -1,0 +1,41 @@
+"""Where things lie in a landing; names are percent-escaped, so that any stream or slice makes one valid segment."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+MANIFESTS = "_manifests"
+
+_SEGMENT_MAX = 120
+"""Local file systems allow 255 bytes a name, S3 1,024 a key (S3 user guide, object key names)."""
+
+
+def escaped(name: str) -> str:
+    """One path segment; nothing that a folder, S3, Glue or a shell takes for more than text survives in it."""
+    text = quote(name, safe="", errors="surrogatepass")
+    return "%2E" + text[1:] if text.startswith(".") else text
+
+
+def stream_folder(pipeline: str, stream: str) -> str:
+    return f"{escaped(pipeline)}/{escaped(stream)}"
+
+
+def run_folder(pipeline: str, stream: str, started_at: datetime, run_id: str) -> str:
+    """Hive-style, by the UTC day the run started, so that Glue, Athena and Spectrum read it as it is."""
+    day = started_at.astimezone(UTC).strftime("%Y-%m-%d")
+    return f"{stream_folder(pipeline, stream)}/dt={day}/run={escaped(run_id)}"
+
+
+def manifest_key(pipeline: str, stream: str, run_id: str) -> str:
+    return f"{stream_folder(pipeline, stream)}/{MANIFESTS}/{escaped(run_id)}.json"
+
+
+def file_name(slice_id: str, number: int, nonce: str) -> str:
+    """``<slice>-<n>-<nonce>.parquet``; a slice id too long for a name keeps its beginning and its digest."""
+    stem = escaped(slice_id)
+    if len(stem) > _SEGMENT_MAX:
+        digest = hashlib.sha256(stem.encode()).hexdigest()
+        stem = f"{stem[: _SEGMENT_MAX - 20]}~{digest[:16]}"
+    return f"{stem}-{number}-{nonce}.parquet"
