@@ -335,6 +335,6 @@ def _default_warehouse(name: str) -> Warehouse:
 
 
 def _default_state() -> StateStore:
-    from syncline.state.sqlite import SQLite
+    from syncline.state.sqlite import SqliteState
 
-    return SQLite(".syncline/state.db")
+    return SqliteState(".syncline/state.db")

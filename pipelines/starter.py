@@ -77,14 +77,21 @@ def _write_new(path: Path, text: str) -> bool:
     """Creates the file, or leaves the one that is there; a link that leads nowhere counts as there."""
     try:
         path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise _refused(path.parent, error) from error
+    try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         return False
     except OSError as error:
-        cause = error.strerror or type(error).__name__
-        raise ConfigError("write example", str(path), cause, "choose a folder that you may write to") from error
+        raise _refused(path, error) from error
     return True
+
+
+def _refused(path: Path, error: OSError) -> ConfigError:
+    cause = error.strerror or type(error).__name__
+    return ConfigError("write example", str(path), cause, "choose a folder that you may write to")
 
 
 def _command() -> str:
