@@ -1,0 +1,161 @@
+"""SQL dialects as tables of differences, and the one way SQL is put together.
+
+Statements are sqlglot trees from start to end: skeletons are written as SQL with ``:holes`` and plain table names, and
+``fill`` puts expressions and real names in. No name and no value is ever pasted into text; sqlglot quotes both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+
+import pyarrow as pa
+import sqlglot
+from sqlglot import exp
+
+from syncline.sinks.duckdb_settings import CAPABILITIES
+from syncline.sinks.warehouse import Capabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What is particular to one warehouse's SQL.
+
+    ``types`` maps canonical Arrow types (``lattice``), written as Arrow writes them, to column types; decimals and
+    lists follow from ``decimal`` and ``list`` with the parts put in. ``row_address`` is the pseudo column that
+    addresses a row of a table for the length of a transaction.
+    """
+
+    name: str
+    capabilities: Capabilities
+    types: Mapping[str, str]
+    decimal: str
+    list: str
+    row_address: str
+
+    def render(self, tree: exp.Expr) -> str:
+        return tree.sql(dialect=self.name, identify=True, pretty=True)
+
+    def column_type(self, type: pa.DataType) -> exp.DataType:
+        """The column type for a canonical Arrow type."""
+        return exp.DataType.build(self._type_text(type), dialect=self.name)
+
+    def _type_text(self, type: pa.DataType) -> str:
+        if pa.types.is_decimal(type):
+            return self.decimal.format(precision=type.precision, scale=type.scale)
+        if pa.types.is_list(type):
+            return self.list.format(item=self._type_text(type.value_type))
+        return self.types[str(type)]
+
+    def arrow_type(self, text: str) -> pa.DataType | None:
+        """The canonical Arrow type of a column type as the catalog spells it; ``None`` for one Syncline never makes."""
+        if text.endswith("[]"):
+            item = self.arrow_type(text[:-2])
+            return None if item is None else pa.list_(item)
+        if match := re.fullmatch(r"(?:DECIMAL|NUMERIC)\((\d+),\s*(\d+)\)", text):
+            return pa.decimal128(int(match[1]), int(match[2]))
+        wanted = exp.DataType.build(text, dialect=self.name)
+        for arrow, own in self.types.items():
+            if exp.DataType.build(own, dialect=self.name) == wanted:
+                return ARROW_TYPES[arrow]
+        return None
+
+    def fold(self, name: str) -> str:
+        """Equal for two names that are one in this warehouse (EXACT-NAMES)."""
+        return name if self.capabilities.case_sensitive_names else name.encode().lower().decode()
+
+
+ARROW_TYPES: Mapping[str, pa.DataType] = {
+    str(type): type
+    for type in (
+        pa.bool_(),
+        pa.int64(),
+        pa.float64(),
+        pa.string(),
+        pa.binary(),
+        pa.date32(),
+        pa.time64("us"),
+        pa.timestamp("us"),
+        pa.timestamp("us", tz="UTC"),
+    )
+}
+
+DUCKDB = Dialect(
+    name="duckdb",
+    capabilities=CAPABILITIES,
+    types={
+        "bool": "BOOLEAN",
+        "int64": "BIGINT",
+        "double": "DOUBLE",
+        "string": "VARCHAR",
+        "binary": "BLOB",
+        "date32[day]": "DATE",
+        "time64[us]": "TIME",
+        "timestamp[us]": "TIMESTAMP",
+        "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
+    },
+    decimal="DECIMAL({precision}, {scale})",
+    list="{item}[]",
+    row_address="rowid",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where targets and bookkeeping live."""
+
+    catalog: str
+    schema: str
+
+    def table(self, name: str) -> exp.Table:
+        return exp.table_(name, db=self.schema, catalog=self.catalog, quoted=True)
+
+
+def column(name: str, table: str | None = None) -> exp.Column:
+    return exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(table, quoted=True))
+
+
+def text(value: str) -> exp.Literal:
+    return exp.Literal.string(value)
+
+
+def instant(value: datetime | None) -> exp.Expr:
+    if value is None:
+        return exp.null()
+    stamp = value.astimezone(UTC).isoformat(sep=" ", timespec="microseconds")
+    return exp.cast(exp.Literal.string(stamp), "TIMESTAMPTZ")
+
+
+def number(value: int) -> exp.Expr:
+    return exp.Literal.number(value)
+
+
+def fill(skeleton: str, tables: Mapping[str, exp.Expr] | None = None, **holes: exp.Expr) -> exp.Expr:
+    """Puts tables (keeping the skeleton's aliases) and expressions into a skeleton of SQL.
+
+    Raises KeyError for a hole or table that nobody fills, so that a typing error cannot become SQL.
+    """
+    tree = _parse(skeleton).copy()
+    return tree.transform(_filler(tables or {}, holes))
+
+
+@cache
+def _parse(skeleton: str) -> exp.Expr:
+    return sqlglot.parse_one(skeleton)
+
+
+def _filler(tables: Mapping[str, exp.Expr], holes: Mapping[str, exp.Expr]) -> Callable[[exp.Expr], exp.Expr]:
+    def replace(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.Placeholder):
+            return holes[node.name].copy()
+        if isinstance(node, exp.Table) and not node.db:
+            table = tables[node.name].copy()
+            if node.alias:
+                return exp.alias_(table, node.alias, table=True, quoted=True)
+            return table
+        return node
+
+    return replace

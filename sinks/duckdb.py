@@ -1,0 +1,264 @@
+"""DuckDB as a warehouse: one file. Opened when a run has rows, held no longer than load and commit.
+
+One process at a time may open the file, and shuts out even readers (DuckDB guide, concurrency), so a run that finds it
+taken waits for a bounded time and then says who holds it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from syncline.connectors.errors import CommitUnknown, CountMismatch, DataError, SynclineError
+from syncline.sinks import lattice
+from syncline.sinks.duckdb_settings import CAPABILITIES, MEMORY_PATH, Settings
+from syncline.sinks.manifest import Manifest
+from syncline.sinks.warehouse import (
+    WATERMARKS_TABLE,
+    CommitCounts,
+    CommitUnit,
+    TablePlan,
+    Watermark,
+)
+
+if TYPE_CHECKING:
+    from syncline.sinks.dialect import Place
+    from syncline.sinks.duckdb_commit import Loaded
+    from syncline.sinks.duckdb_session import Session
+    from syncline.sinks.landing import Landing
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _ignore(statement: str) -> None:
+    """The default observer."""
+
+
+class DuckDB:
+    """A warehouse in one DuckDB file. Connects at the first call; safe to close at any time, any number of times.
+
+    ``memory_limit`` bounds DuckDB's memory, beyond it spills to disk beside the file. ``lock_wait_s`` is how long to
+    wait while another process holds the file. ``clock``, ``sleep`` and ``observe`` are seams for tests.
+    """
+
+    capabilities = CAPABILITIES
+
+    def __init__(
+        self,
+        path: str | Path,
+        schema: str = "main",
+        *,
+        memory_limit: str = "300MB",
+        threads: int = 2,
+        lock_wait_s: float = 30.0,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+        observe: Callable[[str], None] = _ignore,
+    ) -> None:
+        self.schema = schema
+        self.statements = 0
+        self._settings = Settings(str(path), memory_limit, threads, lock_wait_s)
+        self._clock, self._sleep, self._observer = clock, sleep, observe
+        self._session: Session | None = None
+        self._loaded: dict[str, Loaded] = {}
+        self._downloads: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"DuckDB({self._settings.path!r}, schema={self.schema!r})"
+
+    def watermarks(self, pipeline: str) -> Mapping[str, Watermark]:
+        from syncline.sinks import bookkeeping, targets
+        from syncline.sinks.dialect import DUCKDB
+
+        if self._settings.path != MEMORY_PATH and not Path(self._settings.path).exists():
+            return {}
+        session, place = self._connect()
+        shown = targets.layouts(session.run(targets.select_columns(place, DUCKDB)), DUCKDB)
+        if WATERMARKS_TABLE not in shown:
+            return {}
+        rows = session.table(bookkeeping.select_watermarks(pipeline, place, DUCKDB))
+        return {mark.stream: mark for mark in _watermarks_of(rows)}
+
+    def prepare(self, tables: Sequence[TablePlan]) -> None:
+        from syncline.sinks import targets
+        from syncline.sinks.dialect import DUCKDB
+
+        targets.check_names(tables, DUCKDB)
+        session, place = self._connect()
+        self._discard_downloads_of_dead_runs()
+        shown = targets.layouts(session.run(targets.select_columns(place, DUCKDB)), DUCKDB)
+        changes = [targets.reconcile(plan, shown.get(DUCKDB.fold(plan.target)), place, DUCKDB) for plan in tables]
+        # Every target was found fit before the first statement is sent: a refused one leaves all of them untouched.
+        for statement in (*targets.bookkeeping(place, DUCKDB), *(text for texts in changes for text in texts)):
+            session.run(statement)
+
+    def load(self, table: TablePlan, manifest: Manifest, landing: Landing) -> int:
+        from syncline.sinks import staging
+        from syncline.sinks.dialect import DUCKDB
+        from syncline.sinks.duckdb_commit import Loaded
+
+        _check_columns(table, manifest)
+        session, _ = self._connect()
+        paths = landing.paths(manifest.files, self._downloads_folder())
+        row_bytes = _check_files(manifest, paths)
+        by_kind: dict[str, list[Path]] = {"records": [], "tombstones": []}
+        for entry, path in zip(manifest.files, paths, strict=True):
+            by_kind[entry.kind].append(path)
+        session.run(staging.create_view(table, by_kind["records"], by_kind["tombstones"], DUCKDB))
+        session.run(staging.create_changes(table, DUCKDB))
+        rows, incomplete = session.run(staging.count_rows(table, DUCKDB))[0]
+        _check_rows(table, manifest, rows, incomplete)
+        (keys,) = session.run(staging.count_keys(table, DUCKDB))[0]
+        # A quarter of the memory holds one side of the comparison with room for the other side's pages and the join.
+        compare_rows_max = max(2048, self._settings.memory_limit_bytes // 4 // row_bytes)
+        self._loaded[table.stream] = Loaded(table.run_id, keys < rows, compare_rows_max)
+        return int(rows)
+
+    def commit(self, unit: CommitUnit) -> CommitCounts:
+        from syncline.sinks import duckdb_commit
+
+        session, place = self._connect()
+        try:
+            counts = duckdb_commit.commit(session, unit, self._loaded, place, self._clock())
+        except CommitUnknown:
+            # Whoever looks next looks with a fresh connection (KNOWN-OUTCOME).
+            self.close()
+            raise
+        self._drop_staging(unit.tables)
+        return counts
+
+    def close(self) -> None:
+        session, self._session = self._session, None
+        self._loaded.clear()
+        if session is not None:
+            session.close()
+        self._discard_downloads()
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    def _connect(self) -> tuple[Session, Place]:
+        from syncline.sinks.dialect import Place
+        from syncline.sinks.duckdb_session import Session
+
+        if self._session is None:
+            self._session = Session(self._settings, self._sleep, self._observe)
+        return self._session, Place(self._session.catalog, self.schema)
+
+    def _observe(self, statement: str) -> None:
+        self.statements += 1
+        self._observer(statement)
+
+    def _drop_staging(self, tables: Sequence[TablePlan]) -> None:
+        """At its best effort: the commit stands, and what is left is temporary."""
+        from syncline.sinks import staging
+        from syncline.sinks.dialect import DUCKDB
+
+        session, _ = self._connect()
+        with suppress(SynclineError):
+            for plan in tables:
+                self._loaded.pop(plan.stream, None)
+                for statement in staging.drops(plan, DUCKDB):
+                    session.run(statement)
+        self._discard_downloads()
+
+    def _downloads_root(self) -> Path:
+        path = self._settings.path
+        if path == MEMORY_PATH:
+            return Path(tempfile.gettempdir()) / "syncline.staging"
+        return Path(f"{path}.staging")
+
+    def _downloads_folder(self) -> Path:
+        """Where remote files are brought to: named by process, so that a dead run's are known as such."""
+        if self._downloads is None:
+            root = self._downloads_root()
+            root.mkdir(parents=True, exist_ok=True)
+            self._downloads = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
+        return self._downloads
+
+    def _discard_downloads(self) -> None:
+        if self._downloads is not None:
+            shutil.rmtree(self._downloads, ignore_errors=True)
+            self._downloads = None
+        with suppress(OSError):
+            self._downloads_root().rmdir()
+
+    def _discard_downloads_of_dead_runs(self) -> None:
+        """This process holds the file, so every other one that downloaded for it is dead."""
+        if self._settings.path == MEMORY_PATH:
+            return
+        for folder in self._downloads_root().glob("*-*"):
+            if not folder.name.startswith(f"{os.getpid()}-"):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _watermarks_of(rows: pa.Table) -> list[Watermark]:
+    columns = [
+        column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column for column in rows.itercolumns()
+    ]
+    return [
+        Watermark(
+            stream, _instant(watermark), version, run_id, EPOCH + timedelta(microseconds=at), tuple(json.loads(names))
+        )
+        for stream, watermark, version, run_id, at, names in zip(*(c.to_pylist() for c in columns), strict=True)
+    ]
+
+
+def _instant(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else EPOCH + timedelta(microseconds=microseconds)
+
+
+def _check_columns(table: TablePlan, manifest: Manifest) -> None:
+    """The manifest holds each of the plan's columns, in a type the plan's holds exactly."""
+    for field in table.columns:
+        index = manifest.columns.get_field_index(field.name)
+        if index < 0 or not lattice.holds(field.type, manifest.columns.field(index).type):
+            raise DataError(
+                "load manifest",
+                f"{table.stream}.{field.name}, run {manifest.run_id}",
+                "the landed files do not have this column in a type that fits the plan",
+                "read the stream again instead of loading this manifest",
+            )
+
+
+def _check_files(manifest: Manifest, paths: Sequence[Path]) -> int:
+    """Counts each file by its own footer (COUNTED-HOPS); returns how many bytes a row takes in memory, at a guess."""
+    size_bytes = 0
+    for entry, path in zip(manifest.files, paths, strict=True):
+        footer = pq.read_metadata(path)
+        if footer.num_rows != entry.rows:
+            raise CountMismatch(
+                "load landed file",
+                entry.path,
+                f"the file holds {footer.num_rows} rows, its manifest says {entry.rows}",
+                "the landing was changed by someone; reload the stream",
+            )
+        size_bytes += sum(footer.row_group(index).total_byte_size for index in range(footer.num_row_groups))
+    return max(16 * len(manifest.columns), size_bytes // max(manifest.rows, 1))
+
+
+def _check_rows(table: TablePlan, manifest: Manifest, rows: int, incomplete: int) -> None:
+    if rows != manifest.rows:
+        raise CountMismatch(
+            "load manifest",
+            f"{table.stream}, run {manifest.run_id}",
+            f"{rows} rows are staged, the manifest says {manifest.rows}",
+            "reload the stream",
+        )
+    if incomplete:
+        raise DataError(
+            "load manifest",
+            f"{table.stream}, run {manifest.run_id}",
+            f"{incomplete} rows have no value in the key ({', '.join(table.key)})",
+            "choose a key whose columns always have a value",
+        )

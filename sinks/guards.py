@@ -1,0 +1,42 @@
+"""The checks every warehouse makes before its COMMIT, whatever its SQL (COUNTED-HOPS, GUARDED-DELETE)."""
+
+from __future__ import annotations
+
+from syncline.connectors.errors import CountMismatch, MassDelete
+from syncline.sinks.warehouse import DELETE_GUARD_ROWS_MIN, RowCounts, TablePlan
+
+
+def check_explained(plan: TablePlan, counts: RowCounts) -> None:
+    """Raises CountMismatch unless each staged row became exactly one thing."""
+    if counts.explained() != counts.staged:
+        raise CountMismatch(
+            "merge staged rows",
+            plan.target,
+            f"{counts.staged} rows were staged but {counts.explained()} are explained ({counts})",
+            f"look for a key that {plan.target} holds more than once; nothing was written",
+        )
+
+
+def check_changed(plan: TablePlan, what: str, expected: int, changed: int) -> None:
+    """Raises CountMismatch unless a statement changed as many rows as were counted before it."""
+    if changed != expected:
+        raise CountMismatch(
+            f"merge staged rows ({what})",
+            plan.target,
+            f"{expected} rows were to change, {changed} did",
+            f"look for a key that {plan.target} holds more than once; nothing was written",
+        )
+
+
+def check_deletes(plan: TablePlan, counts: RowCounts, rows: int) -> None:
+    """Raises MassDelete when more than the allowed share of the target's ``rows`` would go."""
+    doomed = counts.deleted + counts.absent
+    if plan.delete_share_max is None or doomed <= max(DELETE_GUARD_ROWS_MIN, plan.delete_share_max * rows):
+        return
+    raise MassDelete(
+        "merge staged rows",
+        plan.target,
+        f"{doomed} of {rows} rows would be deleted ({doomed / rows:.1%}; {counts.deleted} deleted at the source,"
+        f" {counts.absent} absent from it), more than the allowed {plan.delete_share_max:.1%}; nothing was written",
+        f"look at the source; if the deletes are right, run again with --allow-deletes {plan.stream}",
+    )

@@ -1,0 +1,146 @@
+"""The staging of a warehouse that reads landed Parquet in place, and what is asked of it before the commit.
+
+Landed files are immutable, sealed and counted, so a view over them is a staging table that costs nothing to fill. The
+view and the table of changes beside it are temporary: they belong to one connection, and a dead run leaves none behind.
+
+Columns of the view: the plan's, then ``_syncline_deleted``, ``_syncline_seq`` and ``_syncline_tombstone`` (true where
+the row holds nothing but key and cursor). The table of changes says what becomes of each row: ``seq`` is the staged
+row, ``target`` the address of the target's row, ``action`` a word of ``merge``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from sqlglot import exp
+
+from syncline.connectors.connector import DELETED_COLUMN, SEQUENCE_COLUMN
+from syncline.sinks import lattice
+from syncline.sinks.dialect import Dialect, column, fill, text
+from syncline.sinks.warehouse import TablePlan
+
+TOMBSTONE_COLUMN = "_syncline_tombstone"
+
+STAGING_NAME_BYTES_MAX = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """The two temporary objects of one stream in one run."""
+
+    rows: exp.Table
+    changes: exp.Table
+
+
+def staging(plan: TablePlan) -> Staging:
+    name = staging_name(plan.stream, plan.run_id)
+    return Staging(_temporary(name), _temporary(f"{name}__changes"))
+
+
+def staging_name(stream: str, run_id: str) -> str:
+    """``<stream>__<run>``, cut to a bound with a digest in place of what is cut."""
+    name = f"{stream}__{run_id}"
+    if len(name.encode()) <= STAGING_NAME_BYTES_MAX:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:32]
+    kept = name.encode()[: STAGING_NAME_BYTES_MAX - len(digest) - 2].decode(errors="ignore")
+    return f"{kept}__{digest}"
+
+
+def _temporary(name: str) -> exp.Table:
+    return exp.table_(name, db="main", catalog="temp", quoted=True)
+
+
+def create_view(plan: TablePlan, records: Sequence[Path], tombstones: Sequence[Path], dialect: Dialect) -> str:
+    parts: list[exp.Query] = []
+    if records:
+        parts.append(_part(plan, records, set(plan.columns.names), dialect))
+    if tombstones:
+        kept = {*plan.key, *((plan.cursor,) if plan.cursor else ())}
+        parts.append(_part(plan, tombstones, kept, dialect, tombstone=True))
+    if not parts:
+        parts.append(_select(plan, set(), dialect).where(exp.false()))
+    query = parts[0] if len(parts) == 1 else exp.union(*parts, distinct=False)
+    return dialect.render(_create(staging(plan).rows, "VIEW", query))
+
+
+def create_changes(plan: TablePlan, dialect: Dialect) -> str:
+    columns = [
+        exp.ColumnDef(this=exp.to_identifier(name, quoted=True), kind=dialect.column_type(type))
+        for name, type in (("seq", pa.int64()), ("target", pa.int64()), ("action", pa.string()))
+    ]
+    table = exp.Schema(this=staging(plan).changes, expressions=columns)
+    return dialect.render(_create(table, "TABLE", None))
+
+
+def drops(plan: TablePlan, dialect: Dialect) -> list[str]:
+    own = staging(plan)
+    trees = (
+        exp.Drop(this=own.changes, kind="TABLE", exists=True),
+        exp.Drop(this=own.rows, kind="VIEW", exists=True),
+    )
+    return [dialect.render(tree) for tree in trees]
+
+
+def count_rows(plan: TablePlan, dialect: Dialect) -> str:
+    """One row: staged rows, and those whose key is incomplete."""
+    incomplete: exp.Condition = exp.false()
+    if plan.key:
+        incomplete = exp.or_(*(column(name).is_(exp.null()) for name in plan.key))
+    query = fill(
+        "SELECT COUNT(*), COUNT(*) FILTER (WHERE :incomplete) FROM staged",
+        {"staged": staging(plan).rows},
+        incomplete=incomplete,
+    )
+    return dialect.render(query)
+
+
+def count_keys(plan: TablePlan, dialect: Dialect) -> str:
+    """How many different keys are staged; without a key, how many different rows."""
+    keys = exp.select(*(column(name) for name in identity(plan))).from_(staging(plan).rows)
+    keys = keys.group_by(*(column(name) for name in identity(plan)))
+    return dialect.render(exp.select(exp.Count(this=exp.Star())).from_(keys.subquery("keys")))
+
+
+def identity(plan: TablePlan) -> tuple[str, ...]:
+    """The columns that say which row is which: the key, or the whole row where there is none."""
+    return plan.key or tuple(plan.columns.names)
+
+
+def _part(
+    plan: TablePlan, files: Sequence[Path], present: set[str], dialect: Dialect, *, tombstone: bool = False
+) -> exp.Select:
+    query = _select(plan, present, dialect, tombstone=tombstone)
+    # Partition columns are never guessed from the landing's folders (dt=, run=): they would hide fields of those names.
+    options = exp.EQ(this=column("hive_partitioning"), expression=exp.false())
+    paths = exp.Array(expressions=[text(_literal_pattern(path)) for path in files])
+    return query.from_(exp.Table(this=exp.ReadParquet(expressions=[paths, options])))
+
+
+def _select(plan: TablePlan, present: set[str], dialect: Dialect, *, tombstone: bool = False) -> exp.Select:
+    selected = []
+    for field in plan.columns:
+        type = lattice.canonical(field.type)
+        assert type is not None  # prepare refused it
+        value = column(field.name) if field.name in present else exp.null()
+        selected.append(exp.alias_(exp.cast(value, dialect.column_type(type)), field.name, quoted=True))
+    flags: list[tuple[str, exp.Expr]] = [
+        (DELETED_COLUMN, column(DELETED_COLUMN) if present else exp.false()),
+        (SEQUENCE_COLUMN, column(SEQUENCE_COLUMN) if present else exp.cast(exp.null(), "BIGINT")),
+        (TOMBSTONE_COLUMN, exp.true() if tombstone else exp.false()),
+    ]
+    return exp.select(*selected, *(exp.alias_(value, name, quoted=True) for name, value in flags))
+
+
+def _create(this: exp.Expr, kind: str, query: exp.Expr | None) -> exp.Expr:
+    properties = exp.Properties(expressions=[exp.TemporaryProperty()])
+    return exp.Create(this=this, kind=kind, replace=True, properties=properties, expression=query)
+
+
+def _literal_pattern(path: Path) -> str:
+    """DuckDB reads file names as glob patterns; a set of one character stands for itself."""
+    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in str(path))

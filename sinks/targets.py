@@ -1,0 +1,209 @@
+"""Everything that is DDL: bookkeeping, targets, new and widened columns (DDL-BEFORE, TYPES-FROM-SOURCE, EXACT-NAMES).
+
+Pure functions: what the plans want and what the catalog shows go in, repeatable statements come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from sqlglot import exp
+
+from syncline.connectors.connector import RESERVED_PREFIX
+from syncline.connectors.errors import ConfigError, NameCollision
+from syncline.sinks import lattice
+from syncline.sinks.dialect import Dialect, Place, column, fill, text
+from syncline.sinks.warehouse import (
+    DELETED_AT_COLUMN,
+    RUNS_TABLE,
+    SYNCED_AT_COLUMN,
+    WATERMARKS_TABLE,
+    Capabilities,
+    TablePlan,
+)
+
+WATERMARKS_COLUMNS = {
+    "pipeline": pa.string(),
+    "stream": pa.string(),
+    "watermark": lattice.UTC_TIMESTAMP,
+    "version": pa.int64(),
+    "run_id": pa.string(),
+    "committed_at": lattice.UTC_TIMESTAMP,
+    "columns": pa.string(),
+}
+WATERMARKS_KEY = ("pipeline", "stream")
+
+RUNS_COLUMNS = {
+    "run_id": pa.string(),
+    "pipeline": pa.string(),
+    "started_at": lattice.UTC_TIMESTAMP,
+    "committed_at": lattice.UTC_TIMESTAMP,
+    "run": pa.string(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A target as the catalog shows it: its columns' types by name, in order."""
+
+    types: Mapping[str, str]
+
+    def find(self, name: str, dialect: Dialect) -> str | None:
+        """The column that ``name`` is in this warehouse, as the target spells it."""
+        wanted = dialect.fold(name)
+        return next((own for own in self.types if dialect.fold(own) == wanted), None)
+
+    @property
+    def marks(self) -> bool:
+        """Whether rows can be marked as deleted."""
+        return DELETED_AT_COLUMN in self.types
+
+
+def select_columns(place: Place, dialect: Dialect) -> str:
+    """Every table, column and type of the schema, in the columns' order."""
+    query = fill(
+        "SELECT table_name, column_name, data_type FROM information_schema.columns"
+        " WHERE table_catalog = :catalog AND table_schema = :schema ORDER BY table_name, ordinal_position",
+        catalog=text(place.catalog),
+        schema=text(place.schema),
+    )
+    return dialect.render(query)
+
+
+def layouts(rows: Sequence[tuple[str, str, str]], dialect: Dialect) -> dict[str, Layout]:
+    """What ``select_columns`` returned, by folded table name."""
+    tables: dict[str, dict[str, str]] = {}
+    for table, name, type in rows:
+        tables.setdefault(dialect.fold(table), {})[name] = type
+    return {table: Layout(types) for table, types in tables.items()}
+
+
+def bookkeeping(place: Place, dialect: Dialect) -> list[str]:
+    """The schema, ``_syncline_watermarks`` and ``_syncline_runs``.
+
+    The watermarks' primary key is what keeps two first runs from both winning (FENCED-COMMIT).
+    """
+    schema = exp.Create(this=exp.table_(place.schema, db=place.catalog, quoted=True), kind="SCHEMA", exists=True)
+    watermarks = _create(place.table(WATERMARKS_TABLE), WATERMARKS_COLUMNS, dialect, WATERMARKS_KEY)
+    runs = _create(place.table(RUNS_TABLE), RUNS_COLUMNS, dialect)
+    return [dialect.render(tree) for tree in (schema, watermarks, runs)]
+
+
+def target_columns(plan: TablePlan) -> dict[str, pa.DataType]:
+    """The columns a new target has, in order, with canonical types."""
+    columns = {field.name: _canonical(plan, field) for field in plan.columns}
+    columns[SYNCED_AT_COLUMN] = lattice.UTC_TIMESTAMP
+    if plan.on_delete == "mark":
+        columns[DELETED_AT_COLUMN] = lattice.UTC_TIMESTAMP
+    return columns
+
+
+def reconcile(plan: TablePlan, existing: Layout | None, place: Place, dialect: Dialect) -> list[str]:
+    """The statements that make the target fit the plan: none when it does.
+
+    Raises:
+        ConfigError: somebody else's table, or a column whose type has no common one with the source's.
+    """
+    target = place.table(plan.target)
+    wanted = target_columns(plan)
+    if existing is None:
+        return [dialect.render(_create(target, wanted, dialect))]
+    if SYNCED_AT_COLUMN not in existing.types:
+        raise ConfigError(
+            "prepare target",
+            plan.target,
+            f"the table exists and was not made by Syncline: it has no {SYNCED_AT_COLUMN} column; nothing was touched",
+            f"give stream {plan.stream} another target name, or rename or drop the table",
+        )
+    actions: list[exp.Expr] = []
+    for name, type in wanted.items():
+        actions.extend(_reconcile_column(plan, name, type, existing, dialect))
+    return [dialect.render(exp.Alter(this=target.copy(), kind="TABLE", actions=[action])) for action in actions]
+
+
+def _reconcile_column(
+    plan: TablePlan, name: str, type: pa.DataType, existing: Layout, dialect: Dialect
+) -> Iterator[exp.Expr]:
+    own = existing.find(name, dialect)
+    if own is None:
+        kind = dialect.column_type(type)
+        yield exp.ColumnDef(this=exp.to_identifier(name, quoted=True), kind=kind, exists=True)
+        return
+    shown = existing.types[own]
+    held = dialect.arrow_type(shown)
+    joined = lattice.join(held, type)
+    if joined is None or (name == plan.cursor and joined != type):
+        raise ConfigError(
+            "prepare target",
+            f"{plan.target}.{own}",
+            f"the target's type {shown} and the source's type {type} have no common type that holds both exactly",
+            f"rename or drop the target's column, or leave field {name} out of stream {plan.stream}",
+        )
+    if joined != held:
+        yield exp.AlterColumn(this=exp.to_identifier(own, quoted=True), dtype=dialect.column_type(joined))
+
+
+def check_names(plans: Sequence[TablePlan], dialect: Dialect) -> None:
+    """Raises NameCollision for any two names that would be one in this warehouse, naming both (EXACT-NAMES)."""
+    targets: dict[str, TablePlan] = {}
+    for plan in plans:
+        _check_name(plan.target, f"target of stream {plan.stream}", dialect.capabilities)
+        first = targets.setdefault(dialect.fold(plan.target), plan)
+        if first is not plan:
+            raise NameCollision(
+                "prepare target",
+                plan.target,
+                f"streams {first.stream} and {plan.stream} would share one target"
+                f" ({first.target} and {plan.target} are one name in {dialect.name})",
+                "give one of the streams another target name",
+            )
+        _check_columns(plan, dialect)
+
+
+def _check_columns(plan: TablePlan, dialect: Dialect) -> None:
+    seen: dict[str, str] = {dialect.fold(dialect.row_address): dialect.row_address}
+    for name in plan.columns.names:
+        _check_name(name, f"field of stream {plan.stream}", dialect.capabilities)
+        first = seen.setdefault(dialect.fold(name), name)
+        if first is not name:
+            raise NameCollision(
+                "prepare target",
+                f"{plan.target}: {first} and {name}",
+                f"both would be one column in {dialect.name}",
+                f"leave one of them out with exclude=[...] on stream {plan.stream}",
+            )
+
+
+def _check_name(name: str, what: str, capabilities: Capabilities) -> None:
+    if name.lower().startswith(RESERVED_PREFIX):
+        cause = f"names that start with {RESERVED_PREFIX} are Syncline's own"
+        raise NameCollision("prepare target", name, f"{what}: {cause}", "choose another name or exclude the field")
+    if not name or len(name.encode()) > capabilities.name_bytes_max:
+        cause = f"a name has 1 to {capabilities.name_bytes_max} bytes in {capabilities.name}"
+        raise ConfigError("prepare target", name or "(empty name)", f"{what}: {cause}", "choose another name")
+
+
+def _canonical(plan: TablePlan, field: pa.Field) -> pa.DataType:
+    type = lattice.canonical(field.type)
+    if type is None:
+        raise ConfigError(
+            "prepare target",
+            f"{plan.target}.{field.name}",
+            f"no warehouse column holds values of type {field.type} exactly",
+            f"leave the field out with exclude=[...] on stream {plan.stream}",
+        )
+    return type
+
+
+def _create(
+    table: exp.Table, columns: Mapping[str, pa.DataType], dialect: Dialect, key: Sequence[str] = ()
+) -> exp.Expr:
+    parts: list[exp.Expr] = [
+        exp.ColumnDef(this=exp.to_identifier(name, quoted=True), kind=dialect.column_type(type))
+        for name, type in columns.items()
+    ]
+    if key:
+        parts.append(exp.PrimaryKey(expressions=[column(name).this for name in key]))
+    return exp.Create(this=exp.Schema(this=table, expressions=parts), kind="TABLE", exists=True)
