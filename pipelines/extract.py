@@ -107,10 +107,21 @@ def sealed_before(context: Context, task: Task, checkpoint: Checkpoint) -> Lande
         context.warn("the sealed manifest of an unfinished run is gone from the landing: reading again", name)
         checkpoint.sealed, checkpoint.slices = False, {}
         return None
+    if checkpoint.token is not None:
+        remove_job(context, task, checkpoint)
     report = context.report.stream(name)
     report.window, report.mode, report.api = task.window, task.mode, manifest.api
     context.emit("stream_resumed", stream=name, rows=manifest.rows, from_run=checkpoint.run_id)
     return Landed(task, manifest, known_of(context, checkpoint), checkpoint)
+
+
+def remove_job(context: Context, task: Task, checkpoint: Checkpoint) -> None:
+    """The run that sealed the manifest died before it could close its job: taken up once more, only to close it."""
+    extraction = context.connector.plan(task.schema, task.window)
+    try:
+        next(extraction.slices(checkpoint.token, lambda token: None), None)
+    finally:
+        extraction.close("landed")
 
 
 def known_of(context: Context, checkpoint: Checkpoint) -> bytes | None:
@@ -128,6 +139,7 @@ class Reading:
         self.name = task.schema.name
         self.report = context.report.stream(self.name)
         self.lock = Lock()
+        self.job_remembered = checkpoint.token is not None
 
     def run(self) -> Landed:
         context, task = self.context, self.task
@@ -140,11 +152,11 @@ class Reading:
             self.check_counts(extraction)
             landed = self.seal(extraction)
             outcome = "landed"
-            return landed
         except BaseException as error:
             # What a retry can mend, and what was only broken off because another stream failed, keeps its job and its
             # slices for a later run. After a stop by the user the error says nothing: reads were broken to end soon.
-            if isinstance(error, (QuotaReached, Transient, Stopped)) and not context.stop.requested:
+            mendable = isinstance(error, (QuotaReached, Transient, Stopped)) and not context.stop.requested
+            if mendable and self.job_remembered:
                 outcome = "kept"
             else:
                 self.forget()
@@ -153,6 +165,15 @@ class Reading:
             extraction.close(outcome)
             for warning in extraction.warnings:
                 context.warn(warning, self.name)
+        self.forget_job()
+        return landed
+
+    def forget_job(self) -> None:
+        """The job is closed: a later run that finds the sealed manifest need not look for it."""
+        with self.lock:
+            if self.checkpoint.token is not None:
+                self.checkpoint.token = None
+                self.remember()
 
     def announce(self, extraction: Extraction) -> None:
         forecast, report = extraction.forecast, self.report
@@ -227,7 +248,9 @@ class Reading:
     def remember_token(self, token: Json) -> None:
         with self.lock:
             self.checkpoint.token = token
+            self.job_remembered = False
             self.remember()
+            self.job_remembered = True
 
     def remember(self) -> None:
         self.context.remember({self.name: replace(self.task.base, checkpoint=self.checkpoint.to_json())})

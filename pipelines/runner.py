@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from syncline.connectors.connector import Json, StreamSchema
-from syncline.connectors.errors import DataError, FenceLost, LeaseHeld, SynclineError
+from syncline.connectors.errors import DataError, FenceLost, LeaseHeld, QuotaReached, Stopped, SynclineError
 from syncline.pipelines.checkpoint import Checkpoint
 from syncline.pipelines.context import Context, Seams
 from syncline.pipelines.events import Events
@@ -63,9 +63,26 @@ def run(
     with recorded(context):
         horizon = context.connector.horizon()
         schemas = describe(context, chosen)
-        for group in [chosen] if pipeline.commit == "together" else [[each] for each in chosen]:
-            sync(context, group, schemas, horizon)
+        if pipeline.commit == "together":
+            sync(context, chosen, schemas, horizon)
+        else:
+            sync_each(context, chosen, schemas, horizon)
     return context.report
+
+
+def sync_each(context: Context, streams: Sequence[Stream], schemas: Schemas, horizon: datetime) -> None:
+    """Each stream by itself: one that fails does not hold up the others, and is raised when they are done."""
+    errors: list[SynclineError] = []
+    for stream in streams:
+        try:
+            sync(context, [stream], schemas, horizon)
+        except (Stopped, QuotaReached):
+            raise
+        except SynclineError as error:
+            context.warn(str(error), stream.name)
+            errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def describe(context: Context, streams: Sequence[Stream]) -> Schemas:
@@ -104,8 +121,11 @@ def sync_round(
             return
         truth = context.warehouse.watermarks(context.pipeline.name)
         if agree(truth, landed):
-            commit_round(context, landed, run_id, started_at)
-            return
+            try:
+                commit_round(context, landed, run_id, started_at)
+                return
+            except FenceLost:
+                truth = context.warehouse.watermarks(context.pipeline.name)
         if committed_before(truth, landed):
             context.warn("an earlier run had committed these rows already, only its reply was lost")
             remember_commit(

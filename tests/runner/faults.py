@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any, Literal
 
 from syncline.connectors.errors import Transient
+from syncline.pipelines.pipeline import Pipeline
 
 Kind = Literal["before", "after", "kill-before", "kill-after"]
 
@@ -68,7 +69,9 @@ class Faulty:
         def call(*args: Any, **kwargs: Any) -> Any:
             result = self._plan.around(f"{self._label}.{name}", lambda: attribute(*args, **kwargs))
             if name == "plan":
-                return Faulty(result, self._plan, {"slices", "read", "close"}, "extraction")
+                # close() may not raise by contract, so it is only ever killed.
+                methods = {"slices", "read", *(["close"] if self._plan.kind.startswith("kill") else [])}
+                return Faulty(result, self._plan, methods, "extraction")
             if name in ("slices", "read"):
                 return self._items(result, name)
             return result
@@ -87,3 +90,17 @@ CONNECTOR = {"describe", "horizon", "plan"}
 LANDING = {"seal", "find", "discard"}
 STATE = {"recall", "remember", "record"}
 WAREHOUSE = {"watermarks", "prepare", "load", "commit"}
+
+
+def faulty(pipeline: Pipeline, plan: Plan) -> Pipeline:
+    """The same pipeline with every seam behind the plan."""
+    return Pipeline(
+        pipeline.name,
+        streams=pipeline.streams,
+        commit=pipeline.commit,
+        workers=pipeline.workers,
+        source=Faulty(pipeline.source, plan, CONNECTOR, "source"),
+        landing=Faulty(pipeline.landing, plan, LANDING, "landing"),
+        warehouse=Faulty(pipeline.warehouse, plan, WAREHOUSE, "warehouse"),
+        state=Faulty(pipeline.state, plan, STATE, "state"),
+    )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.runner.faults import CONNECTOR, LANDING, STATE, WAREHOUSE, Faulty, Killed, Kind, Plan
-from tests.runner.world import Clock, World, make_world
 
 from syncline.connectors.errors import SynclineError
+from tests.runner.faults import Killed, Kind, Plan, faulty
+from tests.runner.world import Clock, World, make_world
 
 KINDS: list[Kind] = ["before", "after", "kill-before", "kill-after"]
 
@@ -27,20 +26,10 @@ def changed_world(folder: Path) -> World:
     return world
 
 
-def faulty(world: World, plan: Plan) -> Any:
-    inner = world.pipeline()
-    return world.pipeline(
-        source=Faulty(inner.source, plan, CONNECTOR, "source"),
-        landing=Faulty(inner.landing, plan, LANDING, "landing"),
-        warehouse=Faulty(inner.warehouse, plan, WAREHOUSE, "warehouse"),
-        state=Faulty(inner.state, plan, STATE, "state"),
-    )
-
-
 def operations(folder: Path) -> list[str]:
     plan = Plan()
     world = changed_world(folder)
-    world.run(faulty(world, plan))
+    world.run(faulty(world.pipeline(), plan))
     assert world.equal()
     return plan.log
 
@@ -55,7 +44,7 @@ def test_after_a_fault_at_any_operation_the_next_run_makes_target_equal_source(t
         before = {name: world.target(name) for name in ("Account", "Contact")}
         failed = False
         try:
-            world.run(faulty(world, plan))
+            world.run(faulty(world.pipeline(), plan))
         except (SynclineError, Killed):
             failed = True
         after = {name: world.target(name) for name in ("Account", "Contact")}
@@ -63,6 +52,14 @@ def test_after_a_fault_at_any_operation_the_next_run_makes_target_equal_source(t
         moved = [after[name] != before[name] for name in before]
         assert len(set(moved)) == 1, f"ONE-TRANSACTION: {here}"
         assert failed or world.equal(), f"a success must be one: {here}"
+        unknowable = set(world.source.jobs) - jobs_remembered(world) if kind.startswith("kill") else set()
         world.run()
         assert world.equal(), here
-        assert world.source.jobs == (), f"no job outlives the next run: {here}"
+        assert set(world.source.jobs) <= unknowable, f"no job outlives the next run: {here}"
+
+
+def jobs_remembered(world: World) -> set[str]:
+    """A job whose id a dead process never wrote down cannot be found again; the vendor removes it after some days."""
+    marks = world.pipeline().state.recall("crm").values()
+    tokens = [mark.checkpoint["token"] for mark in marks if mark.checkpoint is not None]
+    return {token["job"] for token in tokens if token is not None}

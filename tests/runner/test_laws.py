@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.runner.world import ACCOUNT, World, accounts
 
 from syncline.connectors.connector import Batch
 from syncline.connectors.errors import CountMismatch, LeaseHeld, MassDelete
 from syncline.pipelines.pipeline import Stream
+from tests.runner.world import ACCOUNT, World, accounts
 
 
 class Forbidden:
@@ -169,6 +169,9 @@ class UnannouncingExtraction(LeakyExtraction):
     def slices(self, *args: Any) -> Any:
         return (replace(slice, rows_expected=None) for slice in self._inner.slices(*args))
 
+    def read(self, slice: Any) -> Any:
+        return super().read(replace(slice, rows_expected=slice.params["rows"]))
+
 
 def test_fewer_rows_than_the_sources_count_stop_the_run(world: World) -> None:
     with pytest.raises(CountMismatch, match="the source counts 25"):
@@ -192,7 +195,7 @@ def test_a_removed_column_is_kept_and_left_as_it_is(world: World) -> None:
     world.source.update("Account", [{"Id": "001000001", "Name": "after"}])
     world.run()
     assert world.equal()
-    assert world.query("SELECT count(*) FROM Account WHERE \"Amount\" IS NOT NULL") == [(0,)]
+    assert world.query('SELECT count(*) FROM Account WHERE "Amount" IS NOT NULL') == [(0,)]
 
 
 def test_a_changed_definition_reads_the_stream_again(world: World) -> None:

@@ -6,12 +6,12 @@ import shutil
 from typing import Any
 
 import pytest
-from tests.runner.faults import Faulty, Killed, Plan
-from tests.runner.test_laws import Forbidden
-from tests.runner.world import World
 
 from syncline.connectors.errors import CommitUnknown, FenceLost, Stopped, SynclineError
 from syncline.pipelines.stop import StopSignal
+from tests.runner.faults import Killed, Plan, faulty
+from tests.runner.test_laws import Forbidden
+from tests.runner.world import World
 
 
 class Watched:
@@ -40,19 +40,12 @@ class WatchedExtraction:
         return self._inner.read(slice)
 
 
-def killed_at(world: World, operation: str, nth: int = 0, **changed: Any) -> list[str]:
-    """Runs until the nth such operation and kills the process there; returns the operations that happened."""
+def killed_at(world: World, operation: str, nth: int = 0, **changed: Any) -> None:
+    """Runs until the nth such operation and kills the process there: nothing happens after it."""
     plan = Plan(kind="kill-before")
-    parts: dict[str, Any] = {
-        "source": Faulty(world.source, plan, {"plan"}, "source"),
-        "warehouse": Faulty(world.pipeline().warehouse, plan, {"load", "commit"}, "warehouse"),
-        "workers": 1,
-        **changed,
-    }
     plan.around = strike_named(plan, operation, nth)  # type: ignore[method-assign]
     with pytest.raises(Killed):
-        world.run(world.pipeline(**parts))
-    return plan.log
+        world.run(faulty(world.pipeline(workers=1, **changed), plan))
 
 
 def strike_named(plan: Plan, operation: str, nth: int) -> Any:
@@ -208,7 +201,6 @@ class Overtaken:
     def commit(self, unit: Any) -> Any:
         if not self._done:
             self.__dict__["_done"] = True
-            self._inner.close()
             from syncline.state.memory import MemoryState
 
             self._world.source.update("Account", [{"Id": "001000002", "Name": "by the other run"}])
