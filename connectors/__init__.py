@@ -8,16 +8,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from syncline.connectors.connector import (
-    BATCH_ROWS_MAX,
-    Batch,
-    Connector,
-    Extraction,
-    Forecast,
-    Slice,
-    StreamSchema,
-    Window,
-)
 from syncline.connectors.errors import (
     ConfigError,
     CountMismatch,
@@ -34,6 +24,16 @@ from syncline.connectors.errors import (
 from syncline.connectors.secret import Secret
 
 if TYPE_CHECKING:
+    from syncline.connectors.connector import (
+        BATCH_ROWS_MAX,
+        Batch,
+        Connector,
+        Extraction,
+        Forecast,
+        Slice,
+        StreamSchema,
+        Window,
+    )
     from syncline.connectors.dlt_source import DltSource
     from syncline.connectors.records import Records
     from syncline.connectors.salesforce import Salesforce
@@ -72,7 +72,15 @@ _SHIPPED = {
 """The registry: a connector is one line here."""
 
 
+_PORT = "syncline.connectors.connector"
+_OF_THE_PORT = (
+    "BATCH_ROWS_MAX", "Batch", "Connector", "Extraction", "Forecast", "Slice", "StreamSchema", "Window",
+)  # fmt: skip
+
+
 def __getattr__(name: str) -> object:
+    if name in _OF_THE_PORT:  # late, because the port imports pyarrow, which the command's --help has no use for
+        return getattr(import_module(_PORT), name)
     if name in _SHIPPED:
         return getattr(import_module(_SHIPPED[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

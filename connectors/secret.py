@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 SCRUBBED_CHARS_MIN = 6
@@ -59,6 +61,17 @@ def scrub(text: str) -> str:
     for spelling in sorted(_SPELLINGS, key=len, reverse=True):
         text = text.replace(spelling, "***")
     return text
+
+
+def scrubbed(document: Any) -> Any:
+    """The same JSON document with every text in it scrubbed, names included."""
+    if isinstance(document, str):
+        return scrub(document)
+    if isinstance(document, Mapping):
+        return {scrub(str(name)): scrubbed(value) for name, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [scrubbed(value) for value in document]
+    return document
 
 
 def _remember(text: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from syncline.connectors.connector import Json, Window
 from syncline.connectors.errors import SynclineError
+from syncline.connectors.secret import scrubbed
 from syncline.sinks.manifest import text_of
 from syncline.sinks.warehouse import RowCounts
 from syncline.state.store import RunStatus
@@ -82,7 +83,8 @@ class RunReport:
         }
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        """What is printed and kept; causes may quote a vendor's words, so all texts are scrubbed (NO-SECRETS)."""
+        document: dict[str, Any] = {
             "run_id": self.run_id,
             "pipeline": self.pipeline,
             "kind": self.kind,
@@ -97,3 +99,4 @@ class RunReport:
             "warnings": list(self.warnings),
             "error": self.error,
         }
+        return cast("dict[str, Any]", scrubbed(document))

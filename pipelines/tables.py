@@ -222,7 +222,7 @@ def one_line(error: Document) -> str:
 
 
 def _table(*left: str, right: Sequence[str] = (), last: str | None = None) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for title in left:
         table.add_column(title)
     for title in right:
