@@ -24,6 +24,8 @@ def stream_folder(pipeline: str, stream: str) -> str:
 
 def run_folder(pipeline: str, stream: str, started_at: datetime, run_id: str) -> str:
     """Hive-style, by the UTC day the run started, so that Glue, Athena and Spectrum read it as it is."""
+    if started_at.utcoffset() is None:
+        raise ValueError("a run starts at an aware instant")
     day = started_at.astimezone(UTC).strftime("%Y-%m-%d")
     return f"{stream_folder(pipeline, stream)}/dt={day}/run={escaped(run_id)}"
 
@@ -33,7 +35,11 @@ def manifest_key(pipeline: str, stream: str, run_id: str) -> str:
 
 
 def file_name(slice_id: str, number: int, nonce: str) -> str:
-    """``<slice>-<n>-<nonce>.parquet``; a slice id too long for a name keeps its beginning and its digest."""
+    """``<slice>-<n>-<nonce>.parquet``; a slice id too long for a name keeps its beginning and its digest.
+
+    The nonce is the writer's own. A resumed run writes again, under the dead run's id, the slice that was landing
+    when it died; and the dead may be alive after all. Neither may touch the other's files (SEALED-MANIFEST).
+    """
     stem = escaped(slice_id)
     if len(stem) > _SEGMENT_MAX:
         digest = hashlib.sha256(stem.encode()).hexdigest()

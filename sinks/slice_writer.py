@@ -43,7 +43,7 @@ class SliceWriter:
 
     On a clean exit every file is whole and put, and ``files`` names them, in the order written; no rows, no file. On
     an exception nothing of the slice remains, as far as the store lets it be removed. ``rows`` counts what was
-    written. Memory stays below two row groups and one batch.
+    written. Memory stays below one row group and one batch.
     """
 
     def __init__(
@@ -106,6 +106,8 @@ class SliceWriter:
             raise
 
     def _gather(self, batch: pa.RecordBatch) -> None:
+        if self._gathered_bytes + batch.nbytes > ROW_GROUP_BYTES:
+            self._write_group()
         self._gathered.append(batch)
         self._gathered_rows += batch.num_rows
         self._gathered_bytes += batch.nbytes

@@ -1,6 +1,7 @@
 """The reference implementation passes the suite first."""
 
 import pytest
+
 from syncline.state.conformance import ManualClock, OpenStore, StateConformance
 from syncline.state.memory import MemoryState
 

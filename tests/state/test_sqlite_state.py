@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from syncline.state.conformance import ManualClock, OpenStore, StateConformance
 from syncline.state.sqlite import SqliteState
 
