@@ -1,0 +1,184 @@
+"""What every part of the org shares: settings, clock, objects, records, the API quota, and running a statement."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+
+from syncline.connectors.sandbox.clock import DAY_MS, Clock
+from syncline.connectors.sandbox.filters import View, matches, ordered
+from syncline.connectors.sandbox.identifiers import id_text
+from syncline.connectors.sandbox.meaning import Meaning, bind
+from syncline.connectors.sandbox.records import Records
+from syncline.connectors.sandbox.schema import ObjectType, index_of
+from syncline.connectors.sandbox.soql import SoqlError, parse
+from syncline.connectors.sandbox.store import Positions, Selection, deleted_mask
+from syncline.connectors.sandbox.wire import WireStyle
+
+VERSION_LEAST: Final = 31
+VERSION_LATEST: Final = 66
+RETIRED_FROM: Final = 21
+_SHUFFLE_ROWS: Final = 2_048
+
+
+@dataclass(slots=True)
+class Settings:
+    """How this org behaves where real ones differ, or where the guides leave it open. Change any of them at any time.
+
+    REST pages: ``page_rows_max``; ``uneven_pages`` ignores the batchSize hint at random; ``empty_pages`` puts pages
+    without records in the middle; ``live_pages`` shows each page's rows as they are when it is read, else the query is
+    a snapshot; ``single_use_locators`` refuses a locator's second use; ``locator_status`` is what a dead one gets.
+    ``query_rows_max`` makes queries over more rows fail with QUERY_TIMEOUT, in Bulk too. ``long_url_status`` is 414
+    or 431 (with HTML).
+
+    Bulk: a job waits ``bulk_queued_s``, runs ``bulk_running_s``; pages hold ``bulk_page_rows_default`` rows unless
+    asked, never more than ``bulk_page_rows_max``; ``bulk_empty`` is the shape of a result without rows; ``bulk_early``
+    the status of results asked before the job is complete; ``bulk_chunked`` reads half the rows when the job starts
+    and half when it ends, as a chunked job may; ``result_pages_keys`` are the two spellings of the guide.
+
+    Writes: ``whole_seconds`` cuts stamps to seconds; ``cascade_stamps`` says whether records deleted with their
+    parent get a new SystemModstamp. Sessions end after ``session_idle_s`` unused; ``rotate_refresh_tokens`` hands out
+    a new refresh token with each use. ``gzip``: ``asked`` (when the client accepts it), ``never``, ``sometimes``.
+    """
+
+    page_rows_max: int = 2_000
+    uneven_pages: bool = False
+    empty_pages: bool = False
+    live_pages: bool = False
+    single_use_locators: bool = False
+    locator_status: Literal[400, 404] = 400
+    locator_life_s: float = 2 * 86_400
+    query_rows_max: int | None = None
+    long_url_status: Literal[414, 431] = 431
+    bulk_queued_s: float = 0.0
+    bulk_running_s: float = 0.0
+    bulk_page_rows_default: int = 100_000
+    bulk_page_rows_max: int = 250_000
+    bulk_empty: Literal["header", "body", "204"] = "header"
+    bulk_early: Literal[400, 204] = 400
+    bulk_chunked: bool = False
+    bulk_jobs_max: int = 10_000
+    bulk_result_kb_max: int = 1_000_000_000
+    result_pages_keys: tuple[str, str] = ("resultPages", "nextRecordsUrl")
+    whole_seconds: bool = True
+    cascade_stamps: bool = True
+    session_idle_s: float = 7_200
+    rotate_refresh_tokens: bool = False
+    api_calls_max: int = 100_000
+    gzip: Literal["asked", "never", "sometimes"] = "asked"
+    wire: WireStyle = field(default_factory=WireStyle)
+
+
+class Quota:
+    """API calls of the last 24 hours, exact to the minute."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._minutes: deque[list[int]] = deque()
+        self._used = 0
+
+    def count(self) -> None:
+        minute = self._clock.now_ms() // 60_000
+        if self._minutes and self._minutes[-1][0] == minute:
+            self._minutes[-1][1] += 1
+        else:
+            self._minutes.append([minute, 1])
+        self._used += 1
+
+    def used(self) -> int:
+        horizon = (self._clock.now_ms() - DAY_MS) // 60_000
+        while self._minutes and self._minutes[0][0] <= horizon:
+            self._used -= self._minutes.popleft()[1]
+        return self._used
+
+    def set_used(self, used: int) -> None:
+        self._minutes = deque([[self._clock.now_ms() // 60_000, used]])
+        self._used = used
+
+
+class Core:
+    """The org's state and the one way a statement is run."""
+
+    def __init__(self, seed: int, clock: Clock, types: list[ObjectType]) -> None:
+        self.seed = seed
+        self.clock = clock
+        self.settings = Settings()
+        self.random = random.Random(seed)
+        self.shuffler = np.random.default_rng(seed)
+        self.types: dict[str, ObjectType] = index_of(types)
+        for kind in types:
+            kind.changed_ms = clock.now_ms()
+        self.records = Records(self.types, clock)
+        self.quota = Quota(clock)
+        self.instance_url = "https://sandbox.my.salesforce.com"
+        self.org_id = id_text("00D", seed + 1)
+        self.user_id = id_text("005", 1)
+
+    def kind(self, name: str) -> ObjectType | None:
+        """The object of that name in any case, unless the user may not see it."""
+        found = self.types.get(name.lower())
+        return None if found is None or found.hidden else found
+
+    def understand(self, soql: str) -> Meaning:
+        """Parses and binds.
+
+        Raises:
+            SoqlError: what Salesforce would refuse.
+        """
+        return bind(parse(soql), self.types)
+
+    def select(self, meaning: Meaning, include_deleted: bool, parity: int | None = None) -> Selection:
+        """The rows the statement chooses among the committed versions; shuffled where it asks for no order.
+
+        ``parity`` keeps the records with even or odd serials only.
+
+        Raises:
+            SoqlError: QUERY_TIMEOUT, when more rows are touched than the settings allow.
+        """
+        selection = self._filtered(meaning, include_deleted, parity)
+        allowed = self.settings.query_rows_max
+        if allowed is not None and selection.rows > allowed:
+            raise SoqlError("QUERY_TIMEOUT", "Your query request was running for too long.")
+        positions = self._shuffled(selection.positions)
+        selection = Selection(selection.segments, positions)
+        if meaning.query.order:
+            selection = Selection(selection.segments, ordered(selection, meaning, self.records.tables))
+        start = meaning.query.offset or 0
+        end = selection.rows if meaning.query.limit is None else start + meaning.query.limit
+        return Selection(selection.segments, selection.positions[start:end])
+
+    def _filtered(self, meaning: Meaning, include_deleted: bool, parity: int | None) -> Selection:
+        table = self.records.table(meaning.kind.name)
+        hides_deleted = not include_deleted and "IsDeleted" in meaning.kind.fields
+        parts: list[Positions] = []
+        for number, segment in enumerate(table.segments):
+            if not segment.rows:
+                continue
+            mask = segment.alive
+            if hides_deleted:
+                mask = mask & ~deleted_mask(segment.column("IsDeleted"))
+            if meaning.query.where is not None:
+                view = View(self.records.tables, segment)
+                mask = mask & matches(meaning.query.where, meaning, view, self.clock.now_ms())
+            if parity is not None:
+                mask = mask & (segment.serials % 2 == parity)
+            parts.append((number << 32) + np.flatnonzero(mask))
+        return table.select(np.concatenate(parts) if parts else np.empty(0, np.int64))
+
+    def _shuffled(self, positions: Positions) -> Positions:
+        """Another order at each call: runs of rows change places, few rows one by one, many by the thousand."""
+        size = min(_SHUFFLE_ROWS, max(1, len(positions) // 64))
+        whole = len(positions) // size * size
+        blocks = positions[:whole].reshape(-1, size)
+        turned = blocks[self.shuffler.permutation(len(blocks))].ravel()
+        return np.concatenate([positions[whole:], turned])
+
+    def latest_covered_ms(self) -> int:
+        """Up to when getUpdated and getDeleted tell all: now, or the start of the oldest open transaction."""
+        held = self.records.oldest_open_ms()
+        return self.clock.now_ms() if held is None else min(held, self.clock.now_ms())
+

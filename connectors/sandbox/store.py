@@ -1,0 +1,216 @@
+"""Where the records are: immutable column segments, a map from serial to row, and selections that stay as they were.
+
+A segment is never changed. An update appends new versions of its rows as a new segment and marks the old rows dead;
+a selection taken before keeps its segments and so its values. Values are in wire text, every column a string: what a
+number or a datetime looks like is decided once, its order is compared by ``filters``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from syncline.connectors.sandbox.identifiers import Serials, serials_of
+from syncline.connectors.sandbox.schema import ObjectType
+
+SEGMENT_ROWS_MAX: Final = 65_536
+SMALL_SEGMENTS_MAX: Final = 48
+_SMALL_ROWS: Final = 8_192
+_ROW_BITS: Final = 32
+_ROW_MASK: Final = (1 << _ROW_BITS) - 1
+
+Positions = npt.NDArray[np.int64]
+"""Rows across segments: the segment's number in the upper half, the row in the lower; -1 for no row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Rows that were written together. ``alive`` is the only thing that changes; a column not held is all null."""
+
+    serials: Serials
+    columns: Mapping[str, pa.Array]
+    alive: npt.NDArray[np.bool_]
+    typed: dict[str, pa.Array] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        return len(self.serials)
+
+    def column(self, name: str) -> pa.Array:
+        found = self.columns.get(name)
+        return pa.nulls(self.rows, pa.string()) if found is None else found
+
+
+_NO_ROWS: Final = Segment(np.empty(0, np.int64), {}, np.empty(0, np.bool_))
+"""Stands where a segment was whose every version is dead, so that the numbers of the others hold."""
+
+
+def gather(segments: Sequence[Segment], positions: Positions, name: str) -> pa.Array:
+    """The column's values at ``positions``, in that order; null at -1."""
+    if not len(positions):
+        return pa.array([], pa.string())
+    numbers = positions >> _ROW_BITS
+    turns = np.flatnonzero(np.diff(numbers)) + 1
+    used = np.unique(numbers)
+    if len(turns) + 1 > 2 * len(used) + 8:
+        return _gather_scattered(segments, positions, numbers, used, name)
+    bounds = [0, *turns.tolist(), len(positions)]
+    parts = [_run(segments, positions[a:b], name) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
+
+
+def _run(segments: Sequence[Segment], positions: Positions, name: str) -> pa.Array:
+    first = int(positions[0])
+    if first < 0:
+        return pa.nulls(len(positions), pa.string())
+    column = segments[first >> _ROW_BITS].column(name)
+    row = first & _ROW_MASK
+    if int(positions[-1]) - first == len(positions) - 1 and bool((np.diff(positions) == 1).all()):
+        return column.slice(row, len(positions))
+    return column.take(pa.array(positions & _ROW_MASK))
+
+
+def _gather_scattered(
+    segments: Sequence[Segment], positions: Positions, numbers: Positions, used: Positions, name: str
+) -> pa.Array:
+    order = np.argsort(numbers, kind="stable")
+    back = np.empty(len(order), np.int64)
+    back[order] = np.arange(len(order))
+    grouped = positions[order]
+    cuts = np.searchsorted(numbers[order], used)
+    bounds = [*cuts.tolist(), len(grouped)]
+    parts = [_run(segments, grouped[a:b], name) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return pa.concat_arrays(parts).take(pa.array(back))
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Rows chosen by a query, in the order they are handed out; later changes do not touch it."""
+
+    segments: tuple[Segment, ...]
+    positions: Positions
+
+    @property
+    def rows(self) -> int:
+        return len(self.positions)
+
+    def page(self, start: int, rows: int) -> Selection:
+        return Selection(self.segments, self.positions[start : start + rows])
+
+    def blocks(self, rows: int) -> Iterator[Selection]:
+        for start in range(0, self.rows, rows):
+            yield self.page(start, rows)
+
+    def column(self, name: str) -> pa.Array:
+        return gather(self.segments, self.positions, name)
+
+    def serials(self) -> Serials:
+        found = np.empty(self.rows, np.int64)
+        numbers = self.positions >> _ROW_BITS
+        for number in np.unique(numbers):
+            mine = numbers == number
+            found[mine] = self.segments[number].serials[self.positions[mine] & _ROW_MASK]
+        return found
+
+
+class Table:
+    """The committed records of one object."""
+
+    def __init__(self, kind: ObjectType) -> None:
+        self.kind = kind
+        self.segments: list[Segment] = []
+        self._places: Positions = np.full(1024, -1, np.int64)
+        self.serial_last = 0
+
+    def allot(self, count: int) -> Serials:
+        """New serials, never used before."""
+        first = self.serial_last + 1
+        self.serial_last += count
+        return np.arange(first, first + count, dtype=np.int64)
+
+    def append(self, serials: Serials, columns: Mapping[str, pa.Array]) -> None:
+        """Makes these the current versions of their records."""
+        if not len(serials):
+            return
+        self.remove(self.locate(serials))
+        self.serial_last = max(self.serial_last, int(serials.max()))
+        if self.serial_last >= len(self._places):
+            grown = np.full(max(self.serial_last + 1, 2 * len(self._places)), -1, np.int64)
+            grown[: len(self._places)] = self._places
+            self._places = grown
+        self._places[serials] = (len(self.segments) << _ROW_BITS) + np.arange(len(serials))
+        self.segments.append(Segment(serials, dict(columns), np.ones(len(serials), np.bool_)))
+        if len(serials) < _SMALL_ROWS:
+            self._merge_small()
+
+    def _merge_small(self) -> None:
+        """Puts the small segments together when there are many, so that reads stay few and wide."""
+        small = [n for n, segment in enumerate(self.segments) if segment.rows < _SMALL_ROWS]
+        if len(small) <= SMALL_SEGMENTS_MAX:
+            return
+        alive = [(n << _ROW_BITS) + np.flatnonzero(self.segments[n].alive) for n in small]
+        selection = Selection(tuple(self.segments), np.concatenate(alive))
+        names = dict.fromkeys(name for n in small for name in self.segments[n].columns)
+        columns = {name: selection.column(name) for name in names}
+        serials = selection.serials()
+        kept = [segment for n, segment in enumerate(self.segments) if n not in set(small)]
+        kept.append(Segment(serials, columns, np.ones(len(serials), np.bool_)))
+        self.segments = kept
+        self._place_all()
+
+    def _place_all(self) -> None:
+        self._places[:] = -1
+        for number, segment in enumerate(self.segments):
+            rows = np.flatnonzero(segment.alive)
+            self._places[segment.serials[rows]] = (number << _ROW_BITS) + rows
+
+    def locate(self, serials: Serials) -> Positions:
+        """Where each record's current version is; -1 if there is none."""
+        known = (serials >= 0) & (serials < len(self._places))
+        found = np.full(len(serials), -1, np.int64)
+        found[known] = self._places[serials[known]]
+        return found
+
+    def remove(self, positions: Positions) -> None:
+        """Marks the versions at these positions dead."""
+        present = positions[positions >= 0]
+        numbers = present >> _ROW_BITS
+        for number in np.unique(numbers):
+            segment = self.segments[int(number)]
+            rows = present[numbers == number] & _ROW_MASK
+            segment.alive[rows] = False
+            self._places[segment.serials[rows]] = -1
+            if not segment.alive.any():
+                self.segments[int(number)] = _NO_ROWS
+
+    def select(self, positions: Positions) -> Selection:
+        return Selection(tuple(self.segments), positions)
+
+    def everything(self) -> Selection:
+        """All current versions, deleted records included, in physical order."""
+        parts = [(n << _ROW_BITS) + np.flatnonzero(segment.alive) for n, segment in enumerate(self.segments)]
+        return self.select(np.concatenate(parts) if parts else np.empty(0, np.int64))
+
+    def of_ids(self, ids: pa.Array) -> Positions:
+        return self.locate(serials_of(self.kind.key_prefix, ids))
+
+    def replace_column(self, name: str, make: Callable[[Segment], Mapping[str, pa.Array]]) -> None:
+        """Puts what ``make`` returns in place of one column, in every segment; older selections keep the old one."""
+        for number, segment in enumerate(self.segments):
+            if segment.rows:
+                columns = {key: value for key, value in segment.columns.items() if key != name}
+                self.segments[number] = Segment(segment.serials, {**columns, **make(segment)}, segment.alive)
+
+    def count(self) -> int:
+        return sum(int(segment.alive.sum()) for segment in self.segments)
+
+
+def deleted_mask(values: pa.Array) -> npt.NDArray[np.bool_]:
+    """Which of these IsDeleted values are true."""
+    return np.asarray(pc.fill_null(pc.equal(values, "true"), False))
