@@ -150,7 +150,9 @@ def _parse(skeleton: str) -> exp.Expr:
 def _filler(tables: Mapping[str, exp.Expr], holes: Mapping[str, exp.Expr]) -> Callable[[exp.Expr], exp.Expr]:
     def replace(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Placeholder):
-            return holes[node.name].copy()
+            value = holes[node.name].copy()
+            # A hole stands for one operand whatever surrounds it.
+            return exp.paren(value, copy=False) if isinstance(value, exp.Binary) else value
         if isinstance(node, exp.Table) and not node.db:
             table = tables[node.name].copy()
             if node.alias:

@@ -28,6 +28,7 @@ from syncline.sinks.warehouse import (
     WATERMARKS_TABLE,
     CommitCounts,
     CommitUnit,
+    Comparison,
     TablePlan,
     Watermark,
 )
@@ -137,6 +138,12 @@ class DuckDB:
             raise
         self._drop_staging(unit.tables)
         return counts
+
+    def compare(self, table: TablePlan) -> Comparison:
+        from syncline.sinks import duckdb_commit
+
+        session, place = self._connect()
+        return duckdb_commit.compare(session, table, self._loaded, place)
 
     def close(self) -> None:
         session, self._session = self._session, None

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from syncline.connectors.errors import FenceLost, SynclineError
-from syncline.sinks import bookkeeping, targets
+from syncline.sinks import bookkeeping, comparison, targets
 from syncline.sinks.dialect import DUCKDB, Place
 from syncline.sinks.duckdb_session import Session
 from syncline.sinks.guards import check_changed, check_deletes, check_explained
+from syncline.sinks.match import Match
 from syncline.sinks.merge import Merge, row_counts
-from syncline.sinks.warehouse import CommitCounts, CommitUnit, Mark, RowCounts, TablePlan
+from syncline.sinks.warehouse import CommitCounts, CommitUnit, Comparison, Mark, RowCounts, TablePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,31 +29,43 @@ def commit(
     session: Session, unit: CommitUnit, loaded: Mapping[str, Loaded], place: Place, committed_at: datetime
 ) -> CommitCounts:
     """Commits the unit; see the port."""
-    tables = sorted(unit.tables, key=lambda plan: plan.stream)
-    shown = targets.layouts(session.run(targets.select_columns(place, DUCKDB)), DUCKDB)
-    merges = [_merge(plan, shown, loaded, place, committed_at) for plan in tables]
+    matches = _matches(session, sorted(unit.tables, key=lambda plan: plan.stream), loaded, place)
     counts: dict[str, RowCounts] = {}
     with session.transaction():
         for mark in sorted(unit.marks, key=lambda mark: mark.stream):
             _move_watermark(session, unit, mark, place, committed_at)
-        for merge in merges:
-            counts[merge.plan.stream] = _merge_table(session, merge, loaded[merge.plan.stream].compare_rows_max)
+        for match in matches:
+            stream = match.plan.stream
+            counts[stream] = _merge_table(session, Merge(match, committed_at), loaded[stream].compare_rows_max)
         session.run(bookkeeping.insert_run(unit, committed_at, place, DUCKDB))
     return CommitCounts(committed_at=committed_at, tables=counts)
 
 
-def _merge(
-    plan: TablePlan,
-    shown: Mapping[str, targets.Layout],
-    loaded: Mapping[str, Loaded],
-    place: Place,
-    committed_at: datetime,
-) -> Merge:
-    target = shown.get(DUCKDB.fold(plan.target))
-    staged = loaded.get(plan.stream)
-    if target is None or staged is None or staged.run_id != plan.run_id:
-        raise SynclineError("commit", plan.target, "its rows were not prepared and loaded by this warehouse")
-    return Merge(plan, target, place, DUCKDB, committed_at, staged.duplicated)
+def compare(session: Session, plan: TablePlan, loaded: Mapping[str, Loaded], place: Place) -> Comparison:
+    """Holds what is staged against the target, in one transaction that is rolled back; see ``Comparer``."""
+    (match,) = _matches(session, [plan], loaded, place)
+    columns = comparison.columns_to_compare(match)
+    with session.reading():
+        _, rows_target, _ = session.run(match.count_rows())[0]
+        if match.duplicated:
+            session.run(match.supersede())
+        session.run(comparison.pair(match))
+        _compare_candidates(session, match, columns, loaded[plan.stream].compare_rows_max)
+        actions = dict(session.run(match.count_changes()))
+        rows = session.table(comparison.examples(match))
+        examples = [comparison.difference(row, plan, columns) for row in zip(*rows.to_pydict().values(), strict=True)]
+    return comparison.comparison(actions, rows_target, examples)
+
+
+def _matches(session: Session, plans: Sequence[TablePlan], loaded: Mapping[str, Loaded], place: Place) -> list[Match]:
+    shown = targets.layouts(session.run(targets.select_columns(place, DUCKDB)), DUCKDB)
+    matches = []
+    for plan in plans:
+        target, staged = shown.get(DUCKDB.fold(plan.target)), loaded.get(plan.stream)
+        if target is None or staged is None or staged.run_id != plan.run_id:
+            raise SynclineError("use staged rows", plan.target, "they were not prepared and loaded by this warehouse")
+        matches.append(Match(plan, target, place, DUCKDB, staged.duplicated))
+    return matches
 
 
 def _move_watermark(session: Session, unit: CommitUnit, mark: Mark, place: Place, committed_at: datetime) -> None:
@@ -67,9 +80,9 @@ def _move_watermark(session: Session, unit: CommitUnit, mark: Mark, place: Place
 
 
 def _merge_table(session: Session, merge: Merge, compare_rows_max: int) -> RowCounts:
-    rows, live, staged = session.run(merge.count_rows())[0]
-    if merge.duplicated:
-        session.run(merge.supersede())
+    rows, live, staged = session.run(merge.match.count_rows())[0]
+    if merge.match.duplicated:
+        session.run(merge.match.supersede())
     if rows == 0:
         return _fill(session, merge, staged)
     counts = _classify(session, merge, staged, compare_rows_max)
@@ -80,7 +93,7 @@ def _merge_table(session: Session, merge: Merge, compare_rows_max: int) -> RowCo
 
 
 def _fill(session: Session, merge: Merge, staged: int) -> RowCounts:
-    actions = dict(session.run(merge.count_changes())) if merge.duplicated else {}
+    actions = dict(session.run(merge.match.count_changes())) if merge.match.duplicated else {}
     actions["moot"] = session.run(merge.count_moot())[0][0]
     actions["insert"] = _changed(session, merge.fill())
     counts = row_counts(staged, actions)
@@ -92,10 +105,13 @@ def _classify(session: Session, merge: Merge, staged: int, compare_rows_max: int
     session.run(merge.classify())
     if merge.plan.mode == "snapshot" and merge.plan.on_delete != "ignore":
         session.run(merge.absent())
-    parts = session.run(merge.count_candidates(compare_rows_max))
-    for first, last in ranges(parts, compare_rows_max):
-        session.run(merge.compare(first, last))
-    return row_counts(staged, dict(session.run(merge.count_changes())))
+    _compare_candidates(session, merge.match, merge.columns_to_compare(), compare_rows_max)
+    return row_counts(staged, dict(session.run(merge.match.count_changes())))
+
+
+def _compare_candidates(session: Session, match: Match, columns: Sequence[str], rows_max: int) -> None:
+    for first, last in ranges(session.run(match.count_candidates(rows_max)), rows_max):
+        session.run(match.compare(first, last, columns))
 
 
 def ranges(parts: Sequence[tuple[int, int]], rows_max: int) -> Iterator[tuple[int, int]]:
@@ -125,7 +141,7 @@ def _write(session: Session, merge: Merge, counts: RowCounts) -> None:
 
 
 def _count(session: Session, merge: Merge) -> int:
-    actions = dict(session.run(merge.count_changes()))
+    actions = dict(session.run(merge.match.count_changes()))
     return int(actions.get("mark", 0) + actions.get("absent", 0))
 
 

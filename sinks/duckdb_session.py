@@ -67,6 +67,15 @@ class Session:
             if begun:
                 self._roll_back()
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """One consistent view of the warehouse; whatever is written meanwhile is thrown away."""
+        self.run("BEGIN TRANSACTION")
+        try:
+            yield
+        finally:
+            self._roll_back()
+
     def _commit(self) -> None:
         try:
             self._connection.execute("COMMIT")

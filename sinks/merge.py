@@ -28,17 +28,16 @@ moot           a deletion of nothing, or one that is to be ignored
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-import pyarrow as pa
 from sqlglot import exp
 
-from syncline.connectors.connector import DELETED_COLUMN, SEQUENCE_COLUMN
-from syncline.sinks import lattice
-from syncline.sinks.dialect import Dialect, Place, column, fill, instant, number, text
-from syncline.sinks.staging import TOMBSTONE_COLUMN, identity, staging
+from syncline.connectors.connector import DELETED_COLUMN
+from syncline.sinks.dialect import column, instant, text
+from syncline.sinks.match import Match, among
+from syncline.sinks.staging import TOMBSTONE_COLUMN
 from syncline.sinks.targets import Layout
 from syncline.sinks.warehouse import DELETED_AT_COLUMN, SYNCED_AT_COLUMN, RowCounts, TablePlan
 
@@ -47,68 +46,36 @@ Case = list[tuple[exp.Expr, str]]
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """One stream's merge. ``layout`` is the target's as of now; ``duplicated`` says that a key is staged twice."""
+    """One stream's merge; every row it writes carries ``committed_at``."""
 
-    plan: TablePlan
-    layout: Layout
-    place: Place
-    dialect: Dialect
+    match: Match
     committed_at: datetime
-    duplicated: bool
 
-    # --- counting -------------------------------------------------------------------------------------------------
+    @property
+    def plan(self) -> TablePlan:
+        return self.match.plan
 
-    def count_rows(self) -> str:
-        """One row: the target's rows, those of them not marked as deleted, and the staged rows."""
-        live = column(DELETED_AT_COLUMN).is_(exp.null()) if self.layout.marks else exp.true()
-        return self._render(
-            "SELECT (SELECT COUNT(*) FROM target), (SELECT COUNT(*) FROM target WHERE :live),"
-            " (SELECT COUNT(*) FROM staged)",
-            live=live,
-        )
-
-    def count_changes(self) -> str:
-        """Rows by action."""
-        return self._render("SELECT action, COUNT(*) FROM changes GROUP BY action ORDER BY action")
+    @property
+    def layout(self) -> Layout:
+        return self.match.layout
 
     # --- classifying ----------------------------------------------------------------------------------------------
 
-    def supersede(self) -> str:
-        """NEWEST-WINS among a key's staged rows: the largest cursor, then the later row; a null cursor is oldest."""
-        keys = identity(self.plan)
-        twice = exp.select(*(column(name) for name in keys)).from_(staging(self.plan).rows)
-        twice = twice.group_by(*(column(name) for name in keys)).having(exp.Count(this=exp.Star()) > number(1))
-        order = [exp.Ordered(this=column(SEQUENCE_COLUMN, "s"), desc=True)]
-        if self.plan.cursor:
-            order.insert(0, exp.Ordered(this=column(self.plan.cursor, "s"), desc=True, nulls_first=False))
-        newest = exp.Window(
-            this=exp.RowNumber(),
-            partition_by=[column(name, "s") for name in keys],
-            order=exp.Order(expressions=order),
-        )
-        return self._render(
-            "INSERT INTO changes (seq, target, action) SELECT s._syncline_seq, NULL, 'superseded'"
-            " FROM staged AS s JOIN twice AS d ON :same QUALIFY :newest > 1",
-            {"twice": twice.subquery()},
-            same=_same(keys, "s", "d"),
-            newest=newest,
-        )
-
     def classify(self) -> str:
         """Says of every winning staged row what becomes of it; reads only key, cursor and marks of the target."""
-        address = column(self.dialect.row_address, "t")
+        address = self.match.address()
         cases = self._cases(address)
         action = exp.Case(
             ifs=[exp.If(this=condition, true=text(word)) for condition, word in cases],
             default=text("candidate" if self.plan.key else "unchanged"),
         )
-        return self._render(
+        return self.match.render(
             "INSERT INTO changes (seq, target, action) SELECT s._syncline_seq, :address, :action"
             " FROM winners AS s LEFT JOIN target AS t ON :same",
-            {"winners": self._winners()},
+            {"winners": self.match.winners()},
             address=address,
             action=action,
-            same=self._same_identity(),
+            same=self.match.same_identity(),
         )
 
     def _cases(self, address: exp.Expr) -> Case:
@@ -147,7 +114,7 @@ class Merge:
         ours, theirs = column(cursor, "s"), column(cursor, "t")
         newer = exp.or_(ours.is_(exp.null()), ours < theirs)
         known: exp.Condition = exp.not_(theirs.is_(exp.null()))
-        if self.plan.mode == "snapshot" and self._has_instants(cursor):
+        if self.plan.mode == "snapshot" and self.match.has_instants(cursor):
             known = theirs >= instant(self.plan.high)
         return exp.and_(known, newer)
 
@@ -155,70 +122,48 @@ class Merge:
         """The target's rows that a snapshot lacks, but for those committed since it began."""
         conditions: list[exp.Expr] = []
         cursor = self.plan.cursor
-        if cursor and self._has_instants(cursor):
+        if cursor and self.match.has_instants(cursor):
             theirs = column(cursor, "t")
             conditions.append(exp.or_(theirs.is_(exp.null()), theirs < instant(self.plan.high)))
-        if self.layout.marks and self.plan.on_delete == "mark":
-            conditions.append(column(DELETED_AT_COLUMN, "t").is_(exp.null()))
-        return self._render(
+        if self.plan.on_delete == "mark":
+            conditions.append(self.match.is_live())
+        return self.match.render(
             "INSERT INTO changes (seq, target, action) SELECT NULL, :address, 'absent' FROM target AS t"
             " WHERE NOT EXISTS (SELECT 1 FROM winners AS s WHERE :same) AND :old",
-            {"winners": self._winners()},
-            address=column(self.dialect.row_address, "t"),
-            same=self._same_identity(),
-            old=exp.and_(exp.true(), *conditions) if conditions else exp.true(),
+            {"winners": self.match.winners()},
+            address=self.match.address(),
+            same=self.match.same_identity(),
+            old=exp.and_(*conditions) if conditions else exp.true(),
         )
 
-    def count_candidates(self, rows_step: int) -> str:
-        """Candidates by range of target addresses: rows (range, candidates), ranges of ``rows_step`` addresses."""
-        return self._render(
-            "SELECT CAST(FLOOR(target / :step) AS BIGINT) AS part, COUNT(*) FROM changes WHERE action = 'candidate'"
-            " GROUP BY part ORDER BY part",
-            step=number(rows_step),
-        )
-
-    def compare(self, first: int, last: int) -> str:
-        """Finds the candidates that differ in any source column, null-safe, among the addresses first to last.
-
-        The range bounds the memory of the join whatever the table's size (BOUNDED); each range is read once.
-        """
-        differ = [
-            exp.NullSafeNEQ(this=column(name, "s"), expression=column(name, "t"))
-            for name in self.plan.columns.names
-            if name not in self.plan.key and name != self.plan.cursor
-        ]
-        return self._render(
-            "INSERT INTO changes (seq, target, action) SELECT c.seq, c.target, 'differs' FROM changes AS c"
-            " JOIN winners AS s ON s._syncline_seq = c.seq JOIN target AS t ON :address = c.target"
-            " WHERE c.action = 'candidate' AND c.target BETWEEN :first AND :last AND :differ",
-            {"winners": self._staged()},
-            address=column(self.dialect.row_address, "t"),
-            first=number(first),
-            last=number(last),
-            differ=exp.or_(*differ) if differ else exp.false(),
-        )
+    def columns_to_compare(self) -> list[str]:
+        """The columns in which a candidate may differ: its key and cursor are known to be equal."""
+        known = {*self.plan.key, self.plan.cursor}
+        return [name for name in self.plan.columns.names if name not in known]
 
     # --- writing --------------------------------------------------------------------------------------------------
 
     def fill(self) -> str:
         """The first load: the staged rows go straight into the empty target."""
         names = self.plan.columns.names
-        return self._render(
+        return self.match.render(
             "INSERT INTO target (hole) SELECT 1 FROM winners AS s WHERE NOT s._syncline_deleted",
-            {"winners": self._winners()},
+            {"winners": self.match.winners()},
             columns=[*names, SYNCED_AT_COLUMN],
             values=[*(column(name, "s") for name in names), instant(self.committed_at)],
         )
 
     def count_moot(self) -> str:
         """The winning staged rows that an empty target takes no notice of."""
-        return self._render("SELECT COUNT(*) FROM winners AS s WHERE s._syncline_deleted", {"winners": self._winners()})
+        return self.match.render(
+            "SELECT COUNT(*) FROM winners AS s WHERE s._syncline_deleted", {"winners": self.match.winners()}
+        )
 
     def insert(self) -> str:
         """New versions of rows whose data is staged; columns the source no longer has are taken over."""
         plan = self.plan
         words = ["insert", "update", "differs", *(["delete"] if plan.on_delete == "mark" else [])]
-        extras = self._extras()
+        extras = self.match.extras()
         names = [*plan.columns.names, *extras, SYNCED_AT_COLUMN]
         values: list[exp.Expr] = [column(name, "s") for name in plan.columns.names]
         values += [column(name, "t") for name in extras]
@@ -228,91 +173,36 @@ class Merge:
             names.append(DELETED_AT_COLUMN)
             values.append(exp.Case(ifs=[exp.If(this=column(DELETED_COLUMN, "s"), true=since)], default=exp.null()))
         old = " LEFT JOIN target AS t ON :address = c.target" if extras or plan.on_delete == "mark" else ""
-        return self._render(
+        return self.match.render(
             "INSERT INTO target (hole) SELECT 1 FROM changes AS c JOIN winners AS s ON s._syncline_seq = c.seq"
             + old
             + " WHERE :chosen",
-            {"winners": self._staged()},
+            {"winners": self.match.staged()},
             columns=names,
             values=values,
-            address=column(self.dialect.row_address, "t"),
-            chosen=_among("c", words),
+            address=self.match.address(),
+            chosen=among("c", words),
         )
 
     def mark(self) -> str:
         """With marks: rows known to be deleted by key alone keep their data and are marked as of this commit."""
         kept = [name for name in self.layout.types if name not in (SYNCED_AT_COLUMN, DELETED_AT_COLUMN)]
-        return self._render(
+        return self.match.render(
             "INSERT INTO target (hole) SELECT 1 FROM changes AS c JOIN target AS t ON :address = c.target"
             " WHERE :chosen",
             columns=[*kept, SYNCED_AT_COLUMN, DELETED_AT_COLUMN],
             values=[*(column(name, "t") for name in kept), *[instant(self.committed_at)] * 2],
-            address=column(self.dialect.row_address, "t"),
-            chosen=_among("c", ["mark", "absent"]),
+            address=self.match.address(),
+            chosen=among("c", ["mark", "absent"]),
         )
 
     def delete(self) -> str:
         """Takes out the old versions of what was changed and what was deleted."""
-        return self._render(
+        return self.match.render(
             "DELETE FROM target WHERE :address IN (SELECT c.target FROM changes AS c WHERE :chosen)",
-            address=column(self.dialect.row_address),
-            chosen=_among("c", ["update", "differs", "delete", "mark", "absent"]),
+            address=self.match.address(None),
+            chosen=among("c", ["update", "differs", "delete", "mark", "absent"]),
         )
-
-    # --- parts ----------------------------------------------------------------------------------------------------
-
-    def _staged(self) -> exp.Expr:
-        """The staged rows in the target's types: casts only ever widen, exactly (TYPES-FROM-SOURCE)."""
-        selected: list[exp.Expr] = []
-        for field in self.plan.columns:
-            own = self.layout.find(field.name, self.dialect)
-            held = self.dialect.arrow_type(self.layout.types[own]) if own else None
-            value: exp.Expr = column(field.name)
-            if held is not None and held != lattice.canonical(field.type):
-                cast = exp.cast(value, self.dialect.column_type(held))
-                value = exp.alias_(cast, field.name, quoted=True)
-            selected.append(value)
-        flags = (column(name) for name in (DELETED_COLUMN, SEQUENCE_COLUMN, TOMBSTONE_COLUMN))
-        return exp.select(*selected, *flags).from_(staging(self.plan).rows).subquery()
-
-    def _winners(self) -> exp.Expr:
-        query = self._staged()
-        if not self.duplicated:
-            return query
-        select = query.this
-        assert isinstance(select, exp.Select)
-        losers = exp.select(column("seq")).from_(staging(self.plan).changes)
-        losers = losers.where(column("action").eq(text("superseded")))
-        return select.where(exp.not_(column(SEQUENCE_COLUMN).isin(query=losers))).subquery()
-
-    def _extras(self) -> list[str]:
-        """The target's columns that the source does not have, or has no longer."""
-        own = {self.dialect.fold(name) for name in (*self.plan.columns.names, SYNCED_AT_COLUMN, DELETED_AT_COLUMN)}
-        return [name for name in self.layout.types if self.dialect.fold(name) not in own]
-
-    def _same_identity(self) -> exp.Expr:
-        return _same(identity(self.plan), "s", "t", nulls=not self.plan.key)
-
-    def _has_instants(self, name: str) -> bool:
-        return bool(pa.types.is_temporal(self.plan.columns.field(name).type))
-
-    def _render(
-        self,
-        skeleton: str,
-        tables: Mapping[str, exp.Expr] | None = None,
-        *,
-        columns: Sequence[str] = (),
-        values: Sequence[exp.Expr] = (),
-        **holes: exp.Expr,
-    ) -> str:
-        own = staging(self.plan)
-        known = {"target": self.place.table(self.plan.target), "staged": own.rows, "changes": own.changes}
-        tree = fill(skeleton, {**known, **(tables or {})}, **holes)
-        if columns:
-            assert isinstance(tree, exp.Insert)
-            tree.this.set("expressions", [exp.to_identifier(name, quoted=True) for name in columns])
-            tree.expression.set("expressions", [value.copy() for value in values])
-        return self.dialect.render(tree)
 
 
 def row_counts(staged: int, actions: Mapping[str, int]) -> RowCounts:
@@ -329,13 +219,3 @@ def row_counts(staged: int, actions: Mapping[str, int]) -> RowCounts:
         moot=actions.get("moot", 0),
         absent=actions.get("absent", 0),
     )
-
-
-def _same(names: Sequence[str], one: str, other: str, *, nulls: bool = True) -> exp.Expr:
-    """Both rows are of one identity. A key is never null, so plain equality serves; a whole row may hold nulls."""
-    kind: type[exp.Expr] = exp.NullSafeEQ if nulls else exp.EQ
-    return exp.and_(*(kind(this=column(name, one), expression=column(name, other)) for name in names))
-
-
-def _among(table: str, words: Sequence[str]) -> exp.Expr:
-    return column("action", table).isin(*(text(word) for word in words))

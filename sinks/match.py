@@ -1,0 +1,164 @@
+"""A plan's staged rows and its target side by side: what merging and comparing have in common.
+
+Pure: plan in, SQL statements out. Within a statement ``s`` is the staged row, ``t`` the target's, ``c`` the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from sqlglot import exp
+
+from syncline.connectors.connector import DELETED_COLUMN, SEQUENCE_COLUMN
+from syncline.sinks import lattice
+from syncline.sinks.dialect import Dialect, Place, column, fill, number, text
+from syncline.sinks.staging import TOMBSTONE_COLUMN, identity, staging
+from syncline.sinks.targets import Layout
+from syncline.sinks.warehouse import DELETED_AT_COLUMN, SYNCED_AT_COLUMN, TablePlan
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One stream's tables. ``layout`` is the target's as of now; ``duplicated`` says that a key is staged twice."""
+
+    plan: TablePlan
+    layout: Layout
+    place: Place
+    dialect: Dialect
+    duplicated: bool
+
+    # --- statements -----------------------------------------------------------------------------------------------
+
+    def count_rows(self) -> str:
+        """One row: the target's rows, those of them not marked as deleted, and the staged rows."""
+        return self.render(
+            "SELECT (SELECT COUNT(*) FROM target), (SELECT COUNT(*) FROM target AS t WHERE :live),"
+            " (SELECT COUNT(*) FROM staged)",
+            live=self.is_live(),
+        )
+
+    def count_changes(self) -> str:
+        """Rows by action."""
+        return self.render("SELECT action, COUNT(*) FROM changes GROUP BY action ORDER BY action")
+
+    def supersede(self) -> str:
+        """NEWEST-WINS among a key's staged rows: the largest cursor, then the later row; a null cursor is oldest."""
+        keys = identity(self.plan)
+        twice = exp.select(*(column(name) for name in keys)).from_(staging(self.plan).rows)
+        twice = twice.group_by(*(column(name) for name in keys)).having(exp.Count(this=exp.Star()) > number(1))
+        order = [exp.Ordered(this=column(SEQUENCE_COLUMN, "s"), desc=True)]
+        if self.plan.cursor:
+            order.insert(0, exp.Ordered(this=column(self.plan.cursor, "s"), desc=True, nulls_first=False))
+        newest = exp.Window(
+            this=exp.RowNumber(),
+            partition_by=[column(name, "s") for name in keys],
+            order=exp.Order(expressions=order),
+        )
+        return self.render(
+            "INSERT INTO changes (seq, target, action) SELECT s._syncline_seq, NULL, 'superseded'"
+            " FROM staged AS s JOIN twice AS d ON :same QUALIFY :newest > 1",
+            {"twice": twice.subquery()},
+            same=_same(keys, "s", "d"),
+            newest=newest,
+        )
+
+    def count_candidates(self, rows_step: int) -> str:
+        """Candidates by range of target addresses: rows (range, candidates), ranges of ``rows_step`` addresses."""
+        return self.render(
+            "SELECT CAST(FLOOR(target / :step) AS BIGINT) AS part, COUNT(*) FROM changes WHERE action = 'candidate'"
+            " GROUP BY part ORDER BY part",
+            step=number(rows_step),
+        )
+
+    def compare(self, first: int, last: int, names: Iterable[str]) -> str:
+        """Finds the candidates that differ in any of the columns, null-safe, among the addresses first to last.
+
+        The range bounds the memory of the join whatever the table's size (BOUNDED); each range is read once.
+        """
+        differ = [exp.NullSafeNEQ(this=column(name, "s"), expression=column(name, "t")) for name in names]
+        return self.render(
+            "INSERT INTO changes (seq, target, action) SELECT c.seq, c.target, 'differs' FROM changes AS c"
+            " JOIN winners AS s ON s._syncline_seq = c.seq JOIN target AS t ON :address = c.target"
+            " WHERE c.action = 'candidate' AND c.target BETWEEN :first AND :last AND :differ",
+            {"winners": self.staged()},
+            address=self.address(),
+            first=number(first),
+            last=number(last),
+            differ=exp.or_(*differ) if differ else exp.false(),
+        )
+
+    # --- parts of statements --------------------------------------------------------------------------------------
+
+    def address(self, table: str | None = "t") -> exp.Column:
+        return column(self.dialect.row_address, table)
+
+    def is_live(self) -> exp.Expr:
+        """The target's row is not marked as deleted."""
+        return column(DELETED_AT_COLUMN, "t").is_(exp.null()) if self.layout.marks else exp.true()
+
+    def staged(self) -> exp.Expr:
+        """The staged rows in the target's types: casts only ever widen, exactly (TYPES-FROM-SOURCE)."""
+        selected: list[exp.Expr] = []
+        for field in self.plan.columns:
+            own = self.layout.find(field.name, self.dialect)
+            held = self.dialect.arrow_type(self.layout.types[own]) if own else None
+            value: exp.Expr = column(field.name)
+            if held is not None and held != lattice.canonical(field.type):
+                cast = exp.cast(value, self.dialect.column_type(held))
+                value = exp.alias_(cast, field.name, quoted=True)
+            selected.append(value)
+        flags = (column(name) for name in (DELETED_COLUMN, SEQUENCE_COLUMN, TOMBSTONE_COLUMN))
+        return exp.select(*selected, *flags).from_(staging(self.plan).rows).subquery()
+
+    def winners(self) -> exp.Expr:
+        query = self.staged()
+        if not self.duplicated:
+            return query
+        select = query.this
+        assert isinstance(select, exp.Select)
+        losers = exp.select(column("seq")).from_(staging(self.plan).changes)
+        losers = losers.where(column("action").eq(text("superseded")))
+        return select.where(exp.not_(column(SEQUENCE_COLUMN).isin(query=losers))).subquery()
+
+    def extras(self) -> list[str]:
+        """The target's columns that the source does not have, or has no longer."""
+        own = {self.dialect.fold(name) for name in (*self.plan.columns.names, SYNCED_AT_COLUMN, DELETED_AT_COLUMN)}
+        return [name for name in self.layout.types if self.dialect.fold(name) not in own]
+
+    def same_identity(self) -> exp.Expr:
+        return _same(identity(self.plan), "s", "t", nulls=not self.plan.key)
+
+    def has_instants(self, name: str) -> bool:
+        return bool(pa.types.is_temporal(self.plan.columns.field(name).type))
+
+    def render(
+        self,
+        skeleton: str,
+        tables: Mapping[str, exp.Expr] | None = None,
+        *,
+        columns: Sequence[str] = (),
+        values: Sequence[exp.Expr] = (),
+        **holes: exp.Expr,
+    ) -> str:
+        """Fills a skeleton; ``columns`` and ``values`` take the place of what it inserts into and selects."""
+        own = staging(self.plan)
+        known = {"target": self.place.table(self.plan.target), "staged": own.rows, "changes": own.changes}
+        tree = fill(skeleton, {**known, **(tables or {})}, **holes)
+        if columns:
+            tree.this.set("expressions", [exp.to_identifier(name, quoted=True) for name in columns])
+        if values:
+            query = tree.expression if isinstance(tree, exp.Insert) else tree
+            query.set("expressions", [value.copy() for value in values])
+        return self.dialect.render(tree)
+
+
+def _same(names: Sequence[str], one: str, other: str, *, nulls: bool = True) -> exp.Expr:
+    """Both rows are of one identity. A key is never null, so plain equality serves; a whole row may hold nulls."""
+    kind: type[exp.Expr] = exp.NullSafeEQ if nulls else exp.EQ
+    return exp.and_(*(kind(this=column(name, one), expression=column(name, other)) for name in names))
+
+
+def among(table: str, words: Sequence[str]) -> exp.Expr:
+    return column("action", table).isin(*(text(word) for word in words))

@@ -1,0 +1,307 @@
+"""A warehouse in memory: the reference implementation of the port, in plain Python, for tests and small trials.
+
+It is written to be read: what a merge means stands in ``_fate``, one row at a time. It holds every row as an object and
+is no place for real amounts of data.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from syncline.connectors.connector import DELETED_COLUMN, RESERVED_PREFIX, SEQUENCE_COLUMN
+from syncline.connectors.errors import ConfigError, CountMismatch, DataError, FenceLost, NameCollision, SynclineError
+from syncline.sinks import lattice
+from syncline.sinks.guards import check_deletes, check_explained
+from syncline.sinks.manifest import Manifest
+from syncline.sinks.warehouse import (
+    DELETED_AT_COLUMN,
+    DIFFERENCES_MAX,
+    SYNCED_AT_COLUMN,
+    Capabilities,
+    CommitCounts,
+    CommitUnit,
+    Comparison,
+    Difference,
+    RowCounts,
+    TablePlan,
+    Watermark,
+)
+
+if TYPE_CHECKING:
+    from syncline.sinks.landing import Landing
+
+Row: TypeAlias = dict[str, Any]
+Key: TypeAlias = tuple[Any, ...]
+
+CAPABILITIES: Final = Capabilities(name="memory", case_sensitive_names=True, name_bytes_max=255)
+
+_OLDEST: Final = (False, None)
+
+
+@dataclass(slots=True)
+class Table:
+    types: dict[str, pa.DataType]
+    rows: list[Row] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Storage:
+    """What outlives a connection. A commit replaces ``state`` as a whole, so a reader sees one state or the next."""
+
+    state: State = field(default_factory=lambda: State())
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def read(self, target: str) -> pa.Table | None:
+        """The committed rows of a table."""
+        table = self.state.tables.get(target)
+        return None if table is None else pa.Table.from_pylist(table.rows, schema=pa.schema(table.types))
+
+
+@dataclass(slots=True)
+class State:
+    tables: dict[str, Table] = field(default_factory=dict)
+    watermarks: dict[tuple[str, str], Watermark] = field(default_factory=dict)
+    runs: list[Mapping[str, Any]] = field(default_factory=list)
+
+
+class Memory:
+    """A warehouse over a ``Storage``; two of them over one storage are two connections."""
+
+    capabilities = CAPABILITIES
+
+    def __init__(
+        self, storage: Storage | None = None, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self.storage = storage or Storage()
+        self.statements = 0
+        self._clock = clock
+        self._staged: dict[str, list[Row]] = {}
+
+    def __repr__(self) -> str:
+        return "Memory()"
+
+    def watermarks(self, pipeline: str) -> Mapping[str, Watermark]:
+        self.statements += 1
+        marks = self.storage.state.watermarks
+        return {stream: mark for (owner, stream), mark in marks.items() if owner == pipeline}
+
+    def prepare(self, tables: Sequence[TablePlan]) -> None:
+        self.statements += 1
+        _check_names(tables)
+        with self.storage.lock:
+            state = copy.deepcopy(self.storage.state)
+            for plan in tables:
+                _prepare(plan, state)
+            self.storage.state = state
+
+    def load(self, table: TablePlan, manifest: Manifest, landing: Landing) -> int:
+        self.statements += 1
+        with tempfile.TemporaryDirectory() as folder:
+            rows = list(_read(manifest, landing, Path(folder)))
+        if any(row.get(name) is None for row in rows for name in table.key):
+            raise DataError("load manifest", table.stream, "a row has no value in the key")
+        self._staged[table.stream] = rows
+        return len(rows)
+
+    def commit(self, unit: CommitUnit) -> CommitCounts:
+        self.statements += 1
+        committed_at, counts = self._clock(), {}
+        with self.storage.lock:
+            state = copy.deepcopy(self.storage.state)
+            for mark in unit.marks:
+                there = state.watermarks.get((unit.pipeline, mark.stream))
+                if (there.version if there else 0) != mark.version:
+                    raise FenceLost("move watermark", mark.stream, f"its version is not {mark.version} any more")
+                state.watermarks[unit.pipeline, mark.stream] = Watermark(
+                    mark.stream, mark.watermark, mark.version + 1, unit.run_id, committed_at, mark.columns
+                )
+            for plan in sorted(unit.tables, key=lambda plan: plan.stream):
+                counts[plan.stream] = _merge(plan, state.tables[plan.target], self._rows(plan), committed_at)
+            state.runs.append({"run_id": unit.run_id, "pipeline": unit.pipeline, "run": dict(unit.run)})
+            self.storage.state = state
+        self._staged.clear()
+        return CommitCounts(committed_at=committed_at, tables=counts)
+
+    def compare(self, table: TablePlan) -> Comparison:
+        self.statements += 1
+        return _compare(table, self.storage.state.tables[table.target], self._rows(table))
+
+    def close(self) -> None:
+        self._staged.clear()
+
+    def _rows(self, plan: TablePlan) -> list[Row]:
+        if plan.stream not in self._staged:
+            raise SynclineError("use staged rows", plan.target, "they were not loaded by this warehouse")
+        return self._staged[plan.stream]
+
+
+def _read(manifest: Manifest, landing: Landing, folder: Path) -> Iterator[Row]:
+    for entry, path in zip(manifest.files, landing.paths(manifest.files, folder), strict=True):
+        rows = pq.ParquetFile(path).read().to_pylist()
+        if len(rows) != entry.rows:
+            raise CountMismatch("load landed file", entry.path, f"{len(rows)} rows, its manifest says {entry.rows}")
+        yield from rows
+
+
+def _check_names(plans: Sequence[TablePlan]) -> None:
+    targets: dict[str, str] = {}
+    for plan in plans:
+        first = targets.setdefault(plan.target, plan.stream)
+        if first != plan.stream:
+            raise NameCollision("prepare target", plan.target, f"streams {first} and {plan.stream} would share it")
+        for name in (plan.target, *plan.columns.names):
+            if name.lower().startswith(RESERVED_PREFIX) or plan.columns.names.count(name) > 1:
+                raise NameCollision("prepare target", f"{plan.target}: {name}", "the name is taken twice or reserved")
+
+
+def _prepare(plan: TablePlan, state: State) -> None:
+    table = state.tables.setdefault(plan.target, Table({}))
+    if table.types and SYNCED_AT_COLUMN not in table.types:
+        raise ConfigError("prepare target", plan.target, "the table exists and was not made by Syncline")
+    wanted = {field.name: field.type for field in plan.columns} | {SYNCED_AT_COLUMN: lattice.UTC_TIMESTAMP}
+    if plan.on_delete == "mark":
+        wanted[DELETED_AT_COLUMN] = lattice.UTC_TIMESTAMP
+    for name, type in wanted.items():
+        held = table.types.get(name)
+        joined = lattice.join(held if held is not None else type, type)
+        if joined is None:
+            raise ConfigError("prepare target", f"{plan.target}.{name}", f"no type holds {held} and {type} exactly")
+        table.types[name] = joined
+        for row in table.rows:
+            row[name] = _cast(row.get(name), held, joined)
+
+
+def _cast(value: Any, held: pa.DataType | None, wanted: pa.DataType) -> Any:
+    if value is None or held is None or held == wanted:
+        return value
+    return pa.scalar(value, held).cast(wanted).as_py()
+
+
+def _merge(plan: TablePlan, table: Table, staged: Sequence[Row], committed_at: datetime) -> RowCounts:
+    """Merges into ``table``, which the caller threw away if this raises."""
+    live = sum(row.get(DELETED_AT_COLUMN) is None for row in table.rows)
+    rows = {_key(plan, row): row for row in table.rows}
+    winners = _newest(plan, table, staged)
+    counts = dict.fromkeys(("inserted", "updated", "unchanged", "deleted", "stale", "moot", "absent"), 0)
+    for key, (row, tombstone) in winners.items():
+        fate, merged = _fate(plan, rows.get(key), row, tombstone, committed_at)
+        counts[fate] += 1
+        if merged is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = merged
+    if plan.mode == "snapshot" and plan.on_delete != "ignore":
+        for key in [key for key in rows if key not in winners and _is_absent(plan, rows[key])]:
+            counts["absent"] += 1
+            if plan.on_delete == "mark":
+                rows[key] = {**rows[key], SYNCED_AT_COLUMN: committed_at, DELETED_AT_COLUMN: committed_at}
+            else:
+                del rows[key]
+    table.rows = list(rows.values())
+    result = RowCounts(staged=len(staged), superseded=len(staged) - len(winners), **counts)
+    check_explained(plan, result)
+    check_deletes(plan, result, live)
+    return result
+
+
+def _fate(
+    plan: TablePlan, old: Row | None, row: Row, tombstone: bool, committed_at: datetime
+) -> tuple[str, Row | None]:
+    """What becomes of one staged row, as ``RowCounts`` calls it, and the target's row afterwards."""
+    deleted = row[DELETED_COLUMN]
+    if deleted and (old is None or plan.on_delete == "ignore"):
+        return "moot", old
+    if old is not None and _is_stale(plan, old, row):
+        return "stale", old
+    if deleted and plan.on_delete == "delete":
+        return "deleted", None
+    if tombstone and old is not None and old[DELETED_AT_COLUMN] is not None:
+        return "unchanged", old
+    data = {} if tombstone else {name: row[name] for name in plan.columns.names}
+    new = {**(old or {}), **data}
+    marked_at = (old or {}).get(DELETED_AT_COLUMN)
+    new[DELETED_AT_COLUMN] = (marked_at or committed_at) if deleted else None
+    if old is None:
+        return "inserted", {**new, SYNCED_AT_COLUMN: committed_at}
+    if all(_equal(new.get(name), old.get(name)) for name in new):
+        return "unchanged", old
+    new[SYNCED_AT_COLUMN] = committed_at
+    return ("deleted" if deleted and marked_at is None else "updated"), new
+
+
+def _newest(plan: TablePlan, table: Table, staged: Sequence[Row]) -> dict[Key, tuple[Row, bool]]:
+    """The newest staged row of each key, in the target's types, and whether it is a mere tombstone."""
+    newest: dict[Key, tuple[Row, bool]] = {}
+    for row in sorted(staged, key=lambda row: (_age(plan, row), row[SEQUENCE_COLUMN])):
+        tombstone = any(name not in row for name in plan.columns.names)
+        cast = dict(row)
+        for column in plan.columns:
+            cast[column.name] = _cast(row.get(column.name), column.type, table.types[column.name])
+        newest[_key(plan, cast)] = (cast, tombstone)
+    return newest
+
+
+def _key(plan: TablePlan, row: Row) -> Key:
+    names = plan.key or plan.columns.names
+    return tuple("NaN" if isinstance(row[name], float) and math.isnan(row[name]) else row[name] for name in names)
+
+
+def _age(plan: TablePlan, row: Row) -> tuple[bool, Any]:
+    """Orders rows by cursor; a null is oldest."""
+    cursor = row.get(plan.cursor) if plan.cursor else None
+    return _OLDEST if cursor is None else (True, cursor)
+
+
+def _is_stale(plan: TablePlan, old: Row, row: Row) -> bool:
+    if plan.cursor is None or (plan.mode == "snapshot" and not _is_recent(plan, old)):
+        return False
+    return _age(plan, row) < _age(plan, old)
+
+
+def _is_absent(plan: TablePlan, old: Row) -> bool:
+    marked = plan.on_delete == "mark" and old.get(DELETED_AT_COLUMN) is not None
+    return not marked and not (plan.cursor is not None and _is_recent(plan, old))
+
+
+def _is_recent(plan: TablePlan, old: Row) -> bool:
+    """Committed by an increment that ran while the snapshot was being read."""
+    cursor = old.get(plan.cursor) if plan.cursor else None
+    return isinstance(cursor, datetime) and cursor >= plan.high
+
+
+def _equal(one: Any, other: Any) -> bool:
+    both_nan = isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other)
+    return both_nan or one == other
+
+
+def _compare(plan: TablePlan, table: Table, staged: Sequence[Row]) -> Comparison:
+    winners = _newest(plan, table, staged)
+    source = {key: row for key, (row, _) in winners.items() if not row[DELETED_COLUMN]}
+    target = {_key(plan, row): row for row in table.rows if row.get(DELETED_AT_COLUMN) is None}
+    differences = [Difference("missing", key) for key in source if key not in target]
+    if plan.on_delete != "ignore":
+        differences += [Difference("extra", key) for key in target if key not in source]
+    for key in source.keys() & target.keys():
+        names = (name for name in plan.columns.names if not _equal(source[key][name], target[key][name]))
+        if different := tuple(names):
+            differences.append(Difference("different", key, different))
+    kinds = [difference.kind for difference in differences]
+    return Comparison(
+        rows_source=len(source),
+        rows_target=len(target),
+        missing=kinds.count("missing"),
+        extra=kinds.count("extra"),
+        different=kinds.count("different"),
+        examples=tuple(differences[:DIFFERENCES_MAX]),
+    )
