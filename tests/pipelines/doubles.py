@@ -127,5 +127,3 @@ class Folder:
         from syncline.pipelines.cli import main
 
         return CliRunner().invoke(main, list(words), prog_name="syncline")
-
-

@@ -31,7 +31,13 @@ def test_healthy_pipeline_has_only_good_findings() -> None:
 
 @pytest.mark.parametrize(
     ("minutes", "level", "word"),
-    [(1, "ok", "ahead"), (3, "warn", "ahead"), (11, "error", "ahead"), (-3, "warn", "behind"), (-10, "error", "behind")],
+    [
+        (1, "ok", "ahead"),
+        (3, "warn", "ahead"),
+        (11, "error", "ahead"),
+        (-3, "warn", "behind"),
+        (-10, "error", "behind"),
+    ],
 )
 def test_clock_that_is_off_is_found(minutes: int, level: str, word: str) -> None:
     found = findings(stub_pipeline(source=StubConnector(NOW - timedelta(minutes=minutes))))
@@ -75,7 +81,9 @@ def test_source_warnings_are_findings_with_a_cure() -> None:
     class Warns(StubConnector):
         def describe(self, names: Sequence[str]) -> Sequence[StreamSchema]:
             schema: Any = super().describe(names)[0]
-            return [StreamSchema(names[0], schema.columns, ("Id",), None, left_out={"Blob": "base64"}, warnings=("odd",))]
+            return [
+                StreamSchema(names[0], schema.columns, ("Id",), None, left_out={"Blob": "base64"}, warnings=("odd",))
+            ]
 
     found = findings(stub_pipeline(source=Warns(NOW), streams=["Account"]))["stream Account"]
     assert found.level == "warn"

@@ -95,7 +95,20 @@ def test_run_prints_a_table_of_counts(crm: Folder, runner: Runner) -> None:
     lines = result.stdout.splitlines()
     assert lines[0] == "crm: done in 2.5 s, run 20260504T120000Z-1"
     account = next(line for line in lines if line.strip().startswith("Account")).split()
-    assert account == ["Account", "bulk", "the", "beginning", "-", "2,000", "2,000", "2,000", "2,000", "1,500", "500", "0"]
+    assert account == [
+        "Account",
+        "bulk",
+        "the",
+        "beginning",
+        "-",
+        "2,000",
+        "2,000",
+        "2,000",
+        "2,000",
+        "1,500",
+        "500",
+        "0",
+    ]
     assert "12 API calls, 1,234 warehouse statements" in lines
     assert "warning: Account: deletes may have been missed, run verify" in lines
 

@@ -39,7 +39,9 @@ def source(**settings):
     return found
 """
 
-PLAIN = MEMORY + 'pipeline = Pipeline("crm", source=source(), streams=["Account", Stream("Contact", on_delete="mark")])\n'
+PLAIN = (
+    MEMORY + 'pipeline = Pipeline("crm", source=source(), streams=["Account", Stream("Contact", on_delete="mark")])\n'
+)
 
 
 def call(folder: Path, *words: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -112,7 +112,10 @@ def test_helper_cannot_take_the_place_of_an_installed_module(folder: Folder) -> 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("import os\n\nx = os.environ['NO_SUCH_NAME']\n", "crm.py:3: KeyError: 'NO_SUCH_NAME'\n  hint: if it is an env"),
+        (
+            "import os\n\nx = os.environ['NO_SUCH_NAME']\n",
+            "crm.py:3: KeyError: 'NO_SUCH_NAME'\n  hint: if it is an env",
+        ),
         ("x = (\n", "crm.py:1: SyntaxError: '(' was never closed"),
         ("import nothing_of_that_name\n", "crm.py:1: ModuleNotFoundError: No module named 'nothing_of_that_name'"),
         ("import sys\nsys.exit(3)\n", "crm.py:2: SystemExit: 3"),

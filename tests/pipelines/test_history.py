@@ -54,7 +54,13 @@ def test_pipeline_that_never_ran_has_a_status() -> None:
 
 def test_history_sums_the_streams_of_a_run() -> None:
     line = run_of(run(1, "done", 500))
-    assert (line["read"], line["inserted"], line["deleted"], line["api_calls"], line["statements"]) == (501, 500, 3, 3, 4)
+    assert (line["read"], line["inserted"], line["deleted"], line["api_calls"], line["statements"]) == (
+        501,
+        500,
+        3,
+        3,
+        4,
+    )
     assert line["warnings"] == ["odd"]
 
 
@@ -85,7 +91,9 @@ def test_spans_are_readable(seconds: float, text: str) -> None:
 SEEN = CRM.replace(
     "stub_pipeline()",
     "stub_pipeline(state=StubState(RUNS, MARKS))\n",
-).replace("import stub_pipeline", "import StubState, stub_pipeline\nfrom tests.pipelines.test_history import MARKS, RUNS")
+).replace(
+    "import stub_pipeline", "import StubState, stub_pipeline\nfrom tests.pipelines.test_history import MARKS, RUNS"
+)
 
 
 def test_status_command_shows_every_pipeline_and_the_broken_files(folder: Folder) -> None:

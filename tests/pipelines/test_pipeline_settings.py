@@ -103,9 +103,10 @@ def test_stream_name_that_no_source_can_have_is_refused(name: Any) -> None:
 
 
 def test_streams_whose_tables_differ_only_in_case_collide() -> None:
-    with pytest.raises(NameCollision, match=re.escape("streams Account and Customer: EXACT-NAMES: both go to the table account")):
+    with pytest.raises(
+        NameCollision, match=re.escape("streams Account and Customer: EXACT-NAMES: both go to the table account")
+    ):
         make_pipeline(streams=[Stream("Account"), Stream("Customer", target="account")])
-
 
 
 def test_left_out_settings_have_the_documented_defaults() -> None:
