@@ -24,7 +24,8 @@ class Event:
     """Something that happened in a run.
 
     ``name`` is a past participle ("run_started", "stream_planned", "stream_resumed", "rows_read", "slice_landed",
-    "stream_landed", "warehouse_connected", "table_loaded", "committed", "run_finished") or "warning". ``at`` is aware, in UTC.
+    "stream_landed", "warehouse_connected", "table_loaded", "committed", "run_finished") or "warning".
+    ``at`` is aware, in UTC.
     ``fields`` survive ``json.dumps``: ``run_id``, ``pipeline``, ``stream``, ``rows``, ``rows_expected``, ``bytes``, ...
     """
 

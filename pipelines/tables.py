@@ -32,21 +32,13 @@ STYLES = {
     "running": "cyan",
 }
 
+WIDE_COLUMNS = 140
+
 _COUNTS = (
-    ("announced", "announced"),
-    ("read", "read"),
-    ("known", "known"),
-    ("landed", "landed"),
-    ("staged", "staged"),
-    ("inserted", "inserted"),
-    ("updated", "updated"),
-    ("unchanged", "unchanged"),
-    ("deleted", "deleted"),
-    ("absent", "absent"),
-    ("superseded", "superseded"),
-    ("stale", "stale"),
-    ("moot", "moot"),
-)
+    "announced", "read", "known", "landed", "staged", "inserted", "updated", "unchanged", "deleted", "absent",
+    "superseded", "stale", "moot",
+)  # fmt: skip
+_WIDE = {"announced", "staged"}
 _ALWAYS = {"read", "landed", "inserted", "updated", "deleted"}
 
 
@@ -63,22 +55,28 @@ def print_run(console: Console, report: Document) -> None:
     line.append(f" in {seconds(report)}, run {report.get('run_id')}")
     console.print(line)
     if streams:
-        shown = [name for name, _ in _COUNTS if name in _ALWAYS or any(each.get(name) for each in streams.values())]
-        table = _table("stream", "api", "window from", "window to", right=shown)
-        for name, each in sorted(streams.items()):
-            window = each.get("window") or {}
-            bounds = (instant(window.get("low"), "the beginning"), instant(window.get("high"), "-"))
-            table.add_row(name, each.get("api") or "-", *bounds, *(number(each.get(count)) for count in shown))
-        if len(streams) > 1:
-            sums = (number(sum(each.get(count) or 0 for each in streams.values())) for count in shown)
-            table.add_row("all streams", "", "", "", *sums, style="bold")
-        console.print(table)
+        console.print(_counts(streams, wide=console.width >= WIDE_COLUMNS))
     console.print(
         f"{report.get('api_calls', 0):,} API calls, {report.get('warehouse_statements', 0):,} warehouse statements"
     )
     if report.get("resumed"):
         console.print(f"went on with what run {', '.join(report['resumed'])} had left unfinished")
     _print_warnings(console, report)
+
+
+def _counts(streams: Mapping[str, Document], wide: bool) -> Table:
+    """A narrow screen has no room for windows and for the hops that equal their neighbours."""
+    names = [name for name in _COUNTS if name in _ALWAYS or any(each.get(name) for each in streams.values())]
+    shown = [name for name in names if wide or name not in _WIDE]
+    table = _table("stream", "api", *(("window from", "window to") if wide else ()), right=shown)
+    for name, each in sorted(streams.items()):
+        window = each.get("window") or {}
+        bounds = (instant(window.get("low"), "the beginning"), instant(window.get("high"), "-")) if wide else ()
+        table.add_row(name, each.get("api") or "-", *bounds, *(number(each.get(count)) for count in shown))
+    if len(streams) > 1:
+        sums = (number(sum(each.get(count) or 0 for each in streams.values())) for count in shown)
+        table.add_row("all streams", "", *(("", "") if wide else ()), *sums, style="bold")
+    return table
 
 
 def print_plan(console: Console, report: Document) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from click.testing import CliRunner, Result
 
-from syncline.connectors.connector import Extraction, Forecast, StreamSchema, Window
+from syncline.connectors.connector import Extraction, StreamSchema, Window
 from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.sinks.landing import Landing
 from syncline.sinks.warehouse import Capabilities, CommitCounts, CommitUnit, TablePlan, Watermark

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.pipelines.doubles import CRM, NOW, Folder, StubConnector, stub_pipeline
 
 from syncline.connectors.connector import StreamSchema
 from syncline.connectors.errors import ConfigError, SignInError
 from syncline.connectors.finding import Finding
 from syncline.pipelines.check import check
 from syncline.pipelines.pipeline import Pipeline, Stream
+from tests.pipelines.doubles import CRM, NOW, Folder, StubConnector, stub_pipeline
 
 
 def findings(pipeline: Pipeline) -> dict[str, Finding]:

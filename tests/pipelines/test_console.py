@@ -9,11 +9,11 @@ from typing import Any, TextIO
 
 import pytest
 from rich.console import Console
-from tests.pipelines.doubles import NOW
 
 from syncline.pipelines import tables
 from syncline.pipelines.console import Bars, console_on
 from syncline.pipelines.events import Event, JsonLines, LastRun, Quiet, Several
+from tests.pipelines.doubles import NOW
 
 
 def event(name: str, **fields: Any) -> Event:

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from tests.pipelines.doubles import CRM, Folder
 
 from syncline.connectors.errors import ConfigError
 from syncline.pipelines.find import find_pipeline, find_pipelines, read_environment
 from syncline.pipelines.pipeline import Pipeline
+from tests.pipelines.doubles import CRM, Folder
 
 TWO = """\
 from tests.pipelines.doubles import stub_pipeline

@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.pipelines.doubles import CRM, NOW, Folder, StubState, stub_pipeline
 
 from syncline.pipelines.history import picture, run_of, runs_of, status_of
 from syncline.pipelines.tables import span
 from syncline.state.store import Remembered, RunRecord, RunStatus
+from tests.pipelines.doubles import CRM, NOW, Folder, StubState, stub_pipeline
 
 
 def run(number: int, status: RunStatus, landed: int = 0) -> RunRecord:

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.pipelines.doubles import StubConnector, stub_pipeline
 
 import syncline.pipelines
 from syncline.connectors.errors import ConfigError, NameCollision
 from syncline.pipelines.pipeline import Pipeline, Stream, nearest, parse_duration
+from tests.pipelines.doubles import StubConnector, stub_pipeline
 
 
 def make_stream(name: Any = "Account", **settings: Any) -> Stream:
@@ -172,4 +172,4 @@ def test_nearest_finds_the_right_word_whatever_its_case() -> None:
 def test_package_offers_pipeline_and_stream_only_when_asked() -> None:
     assert syncline.pipelines.Pipeline is Pipeline
     with pytest.raises(AttributeError, match="no attribute 'Pipelin'"):
-        _ = syncline.pipelines.Pipelin  # type: ignore[attr-defined]
+        _ = syncline.pipelines.Pipelin

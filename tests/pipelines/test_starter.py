@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-from tests.pipelines.doubles import Folder
-
 from syncline.pipelines.starter import CRONTAB, ENVIRONMENT, write_starter
+from tests.pipelines.doubles import Folder
 
 FILES = ["pipelines/crm.py", "pipelines/practice.py", ".env.example", "crontab.example"]
 
