@@ -36,9 +36,13 @@ def serve(
     ready: Callable[[SandboxServer], None] | None = None,
     stop: threading.Event | None = None,
 ) -> None:
-    """Seeds an org and serves it until ``stop`` is set or Ctrl-C; calls ``ready`` once requests are answered."""
+    """Seeds an org and serves it until ``stop`` is set or Ctrl-C; calls ``ready`` once requests are answered.
+
+    Answers are not compressed unless ``settings`` has ``{"gzip": "asked"}``: on one machine gzip is mere work.
+    """
     org = Org(seed=seed)
     org.seed(org_rows(rows))
+    org.settings.gzip = "never"
     for name, value in (settings or {}).items():
         if not hasattr(org.settings, name):
             raise ValueError(f"no setting {name!r}")
@@ -111,7 +115,10 @@ def start_process(
     """
     orders = json.dumps({"port": port, "rows": rows, "seed": seed, "settings": dict(settings or {})})
     command = [sys.executable, "-c", "from syncline.connectors.sandbox.process import child; child()", orders]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # A session of its own: Ctrl-C in the parent's terminal is for the parent, which may still need the org.
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     line = process.stdout.readline() if process.stdout is not None else ""
     if not line:
         process.wait()
