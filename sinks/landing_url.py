@@ -24,7 +24,8 @@ def parse_url(url: str, settings: S3Settings) -> tuple[str, Callable[[], ObjectS
     if "://" not in url or parts.scheme == "file":
         _refuse_bucket_settings(url, settings)
         folder = _folder(url, parts)
-        return str(folder), lambda: _open_folder(folder.absolute())
+        root = folder.absolute()  # the same folder, whatever becomes of the working directory
+        return str(folder), lambda: _open_folder(root)
     if parts.scheme == "memory":
         _refuse_bucket_settings(url, settings)
         return url, lambda: _open_memory(url)

@@ -27,6 +27,9 @@ Encryption: TypeAlias = Literal["s3", "kms"]
 RETRY_TIMEOUT_S = 120
 """Below five minutes: a request is retried with the signature it was made with, which expires."""
 
+BACKOFF_FIRST_S = 0.2
+BACKOFF_LONGEST_S = 15.0
+
 
 @dataclass(frozen=True, slots=True)
 class S3Settings:
@@ -128,7 +131,10 @@ def open_bucket(settings: S3Settings, signed: bool = True) -> S3Store:
         retry_config={
             "max_retries": settings.retries_max,
             "retry_timeout": timedelta(seconds=RETRY_TIMEOUT_S),
-            "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=15)},
+            "backoff": {
+                "init_backoff": timedelta(seconds=BACKOFF_FIRST_S),
+                "max_backoff": timedelta(seconds=BACKOFF_LONGEST_S),
+            },
         },
         credential_provider=provider,
     )
@@ -224,7 +230,7 @@ def s3_error(operation: str, object: str, error: Exception) -> SynclineError:
     number = int(status[1]) if status else 0
     if number == 401 or number == 403:
         return ConfigError(operation, object, cause, _HINT_RIGHTS)
-    if 300 <= number < 400:
+    if 300 <= number < 400 or "configured region" in text:
         return ConfigError(operation, object, cause, _HINT_REGION)
     if 400 <= number < 500 and number not in (408, 409, 425, 429) and "Throttling" not in (code or ""):
         return ConfigError(operation, object, cause, "check the landing's settings against the store's answer")

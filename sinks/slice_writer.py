@@ -183,7 +183,11 @@ class _ParquetFile:
         self.spool = spool
         self.rows = 0
         self._footers: list[pq.FileMetaData] = []
-        self._writer = pq.ParquetWriter(spool, columns, metadata_collector=self._footers, **_PARQUET)
+        try:
+            self._writer = pq.ParquetWriter(spool, columns, metadata_collector=self._footers, **_PARQUET)
+        except BaseException:
+            spool.drop()
+            raise
 
     def write(self, table: pa.Table) -> None:
         self._writer.write_table(table, row_group_size=table.num_rows)
@@ -200,7 +204,7 @@ class _ParquetFile:
         # Closing writes a valid footer even after a failure, which would make a short file look whole; so first the
         # spool is dropped, and what is written after that goes nowhere.
         self.spool.drop()
-        with suppress(OSError, pa.ArrowException):
+        with suppress(OSError, pa.ArrowException, RuntimeError):
             self._writer.close()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
@@ -75,3 +77,19 @@ def proxy(s3_endpoint: str) -> Iterator[FaultProxy]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def unused_endpoint() -> Iterator[str]:
+    """An address that nobody listens at, kept from others while the test runs."""
+    with socket.socket() as kept:
+        kept.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{kept.getsockname()[1]}"
+
+
+@pytest.fixture(autouse=True)
+def own_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Spool files of other processes on this machine are none of these tests' business."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)

@@ -28,6 +28,8 @@ class FaultProxy:
     endpoint: str = ""
     fault: Callable[[Request], Answer] = lambda request: None
     seen: list[Request] = field(default_factory=list)
+    cut_after_bytes: int | None = None
+    """Ends the connection after so much of an answer's body."""
 
 
 def proxy_handler(proxy: FaultProxy, upstream: str) -> type[BaseHTTPRequestHandler]:
@@ -59,6 +61,10 @@ def proxy_handler(proxy: FaultProxy, upstream: str) -> type[BaseHTTPRequestHandl
                     self.send_header(name, value)
             self.send_header("content-length", length if self.command == "HEAD" else str(len(body)))
             self.end_headers()
+            if proxy.cut_after_bytes is not None:
+                self.wfile.write(body[: proxy.cut_after_bytes])
+                self.close_connection = True
+                return
             self.wfile.write(body)
 
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = forward
