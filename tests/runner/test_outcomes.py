@@ -186,7 +186,9 @@ def test_of_two_overlapping_runs_only_one_moves_the_watermark(world: World) -> N
     world.source.update("Account", [{"Id": "001000001", "Name": "new"}])
     world.run(world.pipeline(warehouse=Overtaken(world)))
     assert world.equal()
-    assert world.watermarks()["Account"][1] == 2, "the first run and the overtaking one; the overtaken found it all done"
+    assert world.watermarks()["Account"][1] == 2, (
+        "the first run and the overtaking one; the overtaken found it all done"
+    )
 
 
 class Overtaken:
