@@ -1,0 +1,176 @@
+"""Salesforce as a connector: the port's methods over the modules beside this one.
+
+::
+
+    settings, hosts ─▶ signin ─▶ transport (wires, body, faults, patience, quota)
+                                     │
+             describe ◀──────────────┤
+             soql, spans ─▶ rest (pages), wide, bulk (jobs, results, sheets), deletes ─▶ extraction
+                                     └── columns, shape: one road from wire text to Arrow
+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from math import ceil
+from threading import Lock
+from typing import Final, Unpack
+
+from syncline.connectors.connector import Forecast, StreamSchema, Window
+from syncline.connectors.errors import DataError
+from syncline.connectors.salesforce.bulk import BulkReading
+from syncline.connectors.salesforce.deletes import KEY, MISSED, DeleteLog
+from syncline.connectors.salesforce.describe import Described, Facts, describe_objects
+from syncline.connectors.salesforce.extraction import BULK, REST, SalesforceExtraction
+from syncline.connectors.salesforce.faults import Faulted, Refused
+from syncline.connectors.salesforce.quota import Quota
+from syncline.connectors.salesforce.rest import PAGE_ROWS, Notes, Query, RestReading
+from syncline.connectors.salesforce.settings import Options, Settings, credentials_from
+from syncline.connectors.salesforce.shape import Shape
+from syncline.connectors.salesforce.signin import Credentials
+from syncline.connectors.salesforce.soql import fits_url, select
+from syncline.connectors.salesforce.transport import Call, Seams, Transport, instant_of
+from syncline.connectors.salesforce.wide import WideReading, groups_of
+
+EARLIEST: Final = datetime(1999, 1, 1, tzinfo=UTC)
+"""Where halving a window without a low begins to look: the platform is no older. Nothing below it is left out."""
+BULK_CALLS: Final = 8
+"""What a job costs besides its pages: create, a few polls, the list of pages, remove."""
+
+
+class Salesforce:
+    """An org. Connects at the first use; ``close`` gives connections back, and a later use connects again."""
+
+    def __init__(self, credentials: Credentials, *, seams: Seams | None = None, **options: Unpack[Options]) -> None:
+        self.settings = Settings(**options)
+        self._credentials = credentials
+        self._seams = seams or Seams()
+        self._quota = Quota(self.settings.quota_share)
+        self._lock = Lock()
+        self._transport: Transport | None = None
+        self._described: dict[str, Facts] = {}
+        self._now: datetime | None = None
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Unpack[Options]) -> Salesforce:
+        """An org by the ``SALESFORCE_*`` variables of ``environ``, or of the process; options go before them.
+
+        Raises:
+            ConfigError: names the variable that is missing, wrong, or contradicts another.
+        """
+        credentials, version = credentials_from(environ)
+        if version is not None:
+            options.setdefault("api_version", version)
+        return cls(credentials, **options)
+
+    def __repr__(self) -> str:
+        return f"Salesforce({type(self._credentials).__name__}, {self.settings})"
+
+    @property
+    def api_calls(self) -> int:
+        """Requests sent to the org's data API, repeats included; signing in is not counted, as the org does not."""
+        return self._quota.calls
+
+    def describe(self, names: Sequence[str]) -> Sequence[StreamSchema]:
+        described = describe_objects(self._open(), list(dict.fromkeys(names)), self.settings.numbers)
+        self._remember(described)
+        by_name = {each.schema.name: each.schema for each in described}
+        return [by_name[name] for name in names]
+
+    def horizon(self) -> datetime:
+        transport = self._open()
+        call = Call("ask the time", "the org", transport.data_path("limits"))
+        now = transport.fetch(call, lambda content, headers: instant_of(headers))
+        if now is None:
+            hint = "a proxy may drop the header; Syncline never uses the local clock for windows"
+            raise DataError("ask the time", "the org", "the answer has no valid Date header", hint)
+        self._now = now
+        return now - timedelta(seconds=self.settings.settling_lag_s)
+
+    def plan(self, stream: StreamSchema, window: Window) -> SalesforceExtraction:
+        transport, facts, notes = self._open(), self._facts(stream.name), Notes()
+        shape = Shape.of(stream, facts)
+        query = select(stream, shape.fields, window)
+        rows = self._count(Query(transport, notes), stream, window)
+        narrow = fits_url(query)
+        api = self._road(rows, narrow, facts)
+        log = self._log(transport, stream, window, facts, notes)
+        groups = 1 if narrow else len(groups_of(stream, shape.fields, facts.stamp, window)) if api == REST else 0
+        forecast = Forecast(api, query, rows, self._calls(api, rows, groups) + (log is not None))
+
+        def rest() -> RestReading | WideReading:
+            if narrow:
+                return RestReading(transport, stream, shape, notes, EARLIEST)
+            return WideReading(transport, stream, shape, notes, facts.stamp, window)
+
+        bulk = BulkReading(
+            transport,
+            stream,
+            shape,
+            window,
+            page_rows=self.settings.page_rows,
+            deadline_s=self.settings.job_deadline_s,
+            earliest=EARLIEST,
+        )
+        now = self._now or window.high + timedelta(seconds=self.settings.settling_lag_s)
+        return SalesforceExtraction(
+            stream, window, shape, forecast, notes, rest=rest, bulk=bulk, log=log, now=lambda: now
+        )
+
+    def close(self) -> None:
+        with self._lock:
+            transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+
+    def _open(self) -> Transport:
+        with self._lock:
+            if self._transport is None:
+                self._transport = Transport(self._credentials, self.settings.api_version, self._quota, self._seams)
+            return self._transport
+
+    def _remember(self, described: Sequence[Described]) -> None:
+        self._described |= {each.schema.name: each.facts for each in described}
+
+    def _facts(self, name: str) -> Facts:
+        if name not in self._described:
+            self.describe([name])
+        return self._described[name]
+
+    def _count(self, query: Query, stream: StreamSchema, window: Window) -> int | None:
+        """The org's own count; ``None`` where it cannot count, which says nothing about reading."""
+        try:
+            return query.count(stream, window)
+        except Faulted as fault:
+            if fault.rule.verdict != "smaller":
+                raise
+        except Refused as refused:
+            if "count" not in refused.answer.message.lower():
+                raise
+        return None
+
+    def _road(self, rows: int | None, narrow: bool, facts: Facts) -> str:
+        if facts.rest_only:
+            return REST
+        if self.settings.api != "auto":
+            return self.settings.api
+        many = rows is None or rows >= self.settings.bulk_rows_min
+        return BULK if many or not narrow else REST
+
+    def _calls(self, api: str, rows: int | None, groups: int) -> int:
+        if api == REST:
+            return max(1, ceil((rows or 0) / PAGE_ROWS)) * max(1, groups)
+        return BULK_CALLS + ceil((rows or 0) / self.settings.page_rows)
+
+    def _log(
+        self, transport: Transport, stream: StreamSchema, window: Window, facts: Facts, notes: Notes
+    ) -> DeleteLog | None:
+        """Purged records matter to a window with a low only: a whole read shows by itself what is gone."""
+        if window.low is None or not facts.replicateable:
+            return None
+        if stream.key != (KEY,):
+            notes.say(f"purged records of {stream.name} are told by Id, which is not its key: {MISSED}")
+            return None
+        return DeleteLog(transport, stream, facts.flagged, notes)

@@ -1,0 +1,101 @@
+"""One window of one stream being read: which road, its slices, and what became of it.
+
+The road was chosen by ``plan``; if Bulk then refuses the query, REST takes its place, part by part, and the report says
+so. Every slice names its road, so a slice remembered from an earlier run is read the way it was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import pyarrow as pa
+
+from syncline.connectors.connector import Batch, Forecast, Json, Outcome, Slice, StreamSchema, Window
+from syncline.connectors.salesforce.bulk import BulkReading
+from syncline.connectors.salesforce.deletes import DeleteLog
+from syncline.connectors.salesforce.rest import Notes, RestReading
+from syncline.connectors.salesforce.shape import Shape
+from syncline.connectors.salesforce.spans import bounds, label, window_of
+from syncline.connectors.salesforce.wide import WideReading
+
+BULK: Final = "bulk"
+REST: Final = "rest"
+
+
+class SalesforceExtraction:
+    """The port's Extraction; its promises are there. ``log`` is ``None`` where no deletions are asked for."""
+
+    def __init__(
+        self,
+        stream: StreamSchema,
+        window: Window,
+        shape: Shape,
+        forecast: Forecast,
+        notes: Notes,
+        *,
+        rest: Callable[[], RestReading | WideReading],
+        bulk: BulkReading,
+        log: DeleteLog | None,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._stream = stream
+        self._window = window
+        self._shape = shape
+        self._forecast = forecast
+        self._notes = notes
+        self._make_rest = rest
+        self._rest: RestReading | WideReading | None = None
+        self._bulk = bulk
+        self._log = log
+        self._now = now
+
+    @property
+    def forecast(self) -> Forecast:
+        """Counted by ``plan``; by Bulk, once its jobs have ended, their own and exact count."""
+        rows = self._bulk.rows
+        return self._forecast if rows is None else replace(self._forecast, rows=rows)
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        mended = self._notes.mended + self._bulk.pages.mended
+        halves = f"{mended} texts of {self._stream.name} held half a surrogate pair, which reads as U+FFFD"
+        return [*self._notes.texts, *([halves] if mended else [])]
+
+    def slices(self, resume: Json | None, remember: Callable[[Json], None]) -> Iterator[Slice]:
+        """An extraction that goes on keeps to the road it began on, whatever the rows count by now."""
+        begun_by = resume.get("api") if isinstance(resume, dict) else None
+        if (begun_by or self._forecast.api) == BULK:
+            yield from self._bulk.slices(resume, remember, self._instead)
+        else:
+            self._forecast = replace(self._forecast, api=REST)
+            remember({"api": REST})
+            yield self._rest_slice(self._window)
+        if self._log is not None:
+            yield self._log.slice(self._window)
+
+    def read(self, slice: Slice) -> Iterator[Batch]:
+        if slice.kind == "tombstones":
+            assert self._log is not None
+            yield from self._log.read(window_of(slice), self._now())
+            return
+        for rows in self._bulk.read(slice) if slice.params["api"] == BULK else self._by_rest(slice):
+            yield from self._shape.batches(rows)
+
+    def close(self, outcome: Outcome) -> None:
+        self._bulk.close(outcome)
+
+    def _instead(self, window: Window, reason: str) -> Iterator[Slice]:
+        self._notes.say(f"{self._stream.name} was read by REST, for Bulk refused it: {reason}")
+        self._forecast = replace(self._forecast, api=REST)
+        yield self._rest_slice(window)
+
+    def _by_rest(self, slice: Slice) -> Iterator[pa.RecordBatch]:
+        if self._rest is None:
+            self._rest = self._make_rest()
+        return self._rest.read(window_of(slice))
+
+    def _rest_slice(self, window: Window) -> Slice:
+        return Slice(f"rest-{label(window)}", {"api": REST, **bounds(window)})

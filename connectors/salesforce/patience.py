@@ -1,0 +1,76 @@
+"""Repeating a request as far as its fault allows: how often, how long between, and when to stop (BOUNDED)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, TypeVar
+
+from tenacity import RetryCallState, Retrying
+
+from syncline.connectors.salesforce.faults import Faulted, Throttled
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+RETRY_AFTER_MAX_S: Final = 300.0
+"""A source that asks for longer is not waited for: the run ends and says how long it asked for."""
+
+
+def patiently(attempt: Callable[[], T], pause: Callable[[float], None], random: Callable[[], float]) -> T:
+    """``attempt()``, again while it raises a fault that its rule calls retryable; the last fault is raised as it is."""
+
+    def wait_s(state: RetryCallState) -> float:
+        fault = _fault(state)
+        patience = fault.rule.patience if fault else None
+        if fault is None or patience is None:
+            return 0.0
+        grown = min(patience.most_s, patience.first_s * 2.0 ** (state.attempt_number - 1))
+        return max(grown * (0.5 + random() / 2), fault.retry_after_s or 0.0)
+
+    retrying = Retrying(retry=_retryable, stop=_enough, wait=wait_s, sleep=pause, before_sleep=_tell, reraise=True)
+    return retrying(attempt)
+
+
+def retry_after_s(header: str | None, now: datetime) -> float | None:
+    """Retry-After as seconds from now, from either of its two forms (RFC 9110)."""
+    if not header:
+        return None
+    if header.strip().isdigit():
+        return float(header)
+    try:
+        return max(0.0, (parsedate_to_datetime(header).astimezone(UTC) - now).total_seconds())
+    except ValueError:
+        return None
+
+
+def _fault(state: RetryCallState) -> Faulted | Throttled | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, Faulted | Throttled) else None
+
+
+def _retryable(state: RetryCallState) -> bool:
+    fault = _fault(state)
+    return fault is not None and fault.rule.patience is not None
+
+
+def _enough(state: RetryCallState) -> bool:
+    fault = _fault(state)
+    if fault is None or fault.rule.patience is None:
+        return True
+    if (fault.retry_after_s or 0.0) > RETRY_AFTER_MAX_S:
+        fault.cause += f"; it asks to wait {fault.retry_after_s:.0f} s"
+        return True
+    if state.attempt_number >= fault.rule.patience.attempts_max:
+        fault.cause += f"; gave up after {state.attempt_number} attempts"
+        return True
+    return False
+
+
+def _tell(state: RetryCallState) -> None:
+    fault = _fault(state)
+    wait_s = state.next_action.sleep if state.next_action else 0.0
+    if fault is not None:
+        logger.info("attempt %d failed, next in %.1f s: %s", state.attempt_number, wait_s, fault)
