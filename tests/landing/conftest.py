@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,20 +40,24 @@ def s3_endpoint() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture
-def bucket_world(s3_endpoint: str, request: pytest.FixtureRequest) -> BucketWorld:
+@pytest.fixture(scope="session")
+def s3_client(s3_endpoint: str) -> Any:
     import boto3
 
-    client = boto3.client(
+    return boto3.client(
         "s3",
         endpoint_url=s3_endpoint,
         aws_access_key_id="AKIATEST",
         aws_secret_access_key="sentinel-secret",
         region_name="us-east-1",
     )
+
+
+@pytest.fixture
+def bucket_world(s3_client: Any, s3_endpoint: str, request: pytest.FixtureRequest) -> BucketWorld:
     bucket = f"landing-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]}"
-    client.create_bucket(Bucket=bucket)
-    return BucketWorld(client, s3_endpoint, bucket)
+    s3_client.create_bucket(Bucket=bucket)
+    return BucketWorld(s3_client, s3_endpoint, bucket)
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])
