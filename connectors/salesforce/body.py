@@ -80,7 +80,7 @@ class Body:
         """Gives the connection back if the body was read to its end, closes it otherwise."""
         if not self._ended:
             # A parser may be reading ahead on another thread: without the shutdown, closing waits for its read.
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, RuntimeError):
                 self._response.raw.shutdown()
             self._response.raw.close()
         self._response.close()

@@ -37,16 +37,10 @@ _ID_DIGITS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """One entry of the log. ``at`` is the instant of deletion, as exactly as the log tells it."""
+    """One entry of the log. ``at`` is the instant of deletion; an edit in the same second is older (NEWEST-WINS)."""
 
     id: str
     at: datetime
-
-    @property
-    def latest(self) -> datetime:
-        """An instant told to the minute may stand for any second of it; an edit just before must not outlive it."""
-        whole_minute = self.at.second == 0 and self.at.microsecond == 0
-        return self.at + MINUTE - timedelta(microseconds=1) if whole_minute else self.at
 
 
 class DeleteLog:
@@ -71,7 +65,7 @@ class DeleteLog:
             self._warn(f"the delete log of {self._stream.name} reaches 15 days back, the window begins {window.low}")
             start = reach
         found = self._listed(start, max(end, start + SPAN_MIN), window)
-        kept = [each for each in self._believed(found, window) if each.latest >= window.low]
+        kept = self._believed([each for each in found if window.low <= each.at < window.high], window)
         for first in range(0, len(kept), BATCH_ROWS_MAX):
             yield self._batch(kept[first : first + BATCH_ROWS_MAX])
 
@@ -136,7 +130,7 @@ class DeleteLog:
         names = [*self._stream.key, *([self._stream.cursor] if self._stream.cursor else [])]
         values = [pa.array([each.id for each in gone], pa.string())]
         if self._stream.cursor:
-            values.append(pa.array([each.latest for each in gone], INSTANT))
+            values.append(pa.array([each.at for each in gone], INSTANT))
         return Batch(pa.RecordBatch.from_arrays(values, schema=pa.schema([columns.field(name) for name in names])))
 
 

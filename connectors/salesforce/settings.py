@@ -106,7 +106,8 @@ def credentials_from(environ: Mapping[str, str] | None) -> tuple[Credentials, st
     Raises:
         ConfigError: something is missing, or two ways are described at once; it names the variables.
     """
-    given = {name: value for name in NAMES if (value := (environ or os.environ).get(PREFIX + name, "").strip())}
+    source = os.environ if environ is None else environ
+    given = {name: value for name in NAMES if (value := source.get(PREFIX + name, "").strip())}
     chosen = [(way, names) for way, names in WAYS if any(name in given for name in names)]
     if not chosen:
         raise _missing("no way to sign in is set", "CLIENT_SECRET", "PRIVATE_KEY", "PASSWORD or _ACCESS_TOKEN")
