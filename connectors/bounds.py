@@ -7,8 +7,9 @@ the source's own spelling, and the rows are filtered by the exact window afterwa
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 from syncline.connectors.connector import Window
 from syncline.connectors.values import instant_of
@@ -34,7 +35,7 @@ class Bounds:
     def exact(self) -> Window:
         """The window within the source's own limits: the rows that count."""
         low, high = self.window.low, self.window.high
-        floor, ceiling = instant_of(self.floor), instant_of(self.ceiling)
+        floor, ceiling = _limit(self.floor), _limit(self.ceiling)
         if floor is not None:
             low = floor if low is None else max(low, floor)
         return Window(low, high if ceiling is None else min(high, ceiling))
@@ -42,7 +43,7 @@ class Bounds:
     def values(self) -> tuple[object, object]:
         """Low and high as the source expects them; low is ``None`` for "from the beginning"."""
         exact = self.exact()
-        if exact.low is None or exact.low == instant_of(self.floor):
+        if exact.low is None or exact.low == _limit(self.floor):
             return self.floor, self._spelt(exact.high, up=True)
         return self._spelt(exact.low, up=False), self._spelt(exact.high, up=True)
 
@@ -50,6 +51,16 @@ class Bounds:
         if isinstance(self.example, str):
             return spelt_like(self.example, instant, up=up)
         return instant.replace(tzinfo=None) if self.naive else instant
+
+
+def _limit(value: object) -> datetime | None:
+    """A limit the user wrote: an instant, or the start of a day; ``None`` for what is neither."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = date.fromisoformat(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    return instant_of(value)
 
 
 def spelt_like(example: str, instant: datetime, *, up: bool) -> str:

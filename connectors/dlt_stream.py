@@ -53,13 +53,15 @@ class DltStream:
 
 
 def dlt_stream(resource: DltResource, hints: Hints, notes: Notes) -> DltStream:
-    """Declared types win over learned ones; the order is that of the rows, then that of the hints.
+    """Declared types win over learned ones; the order is that of the rows unless every column is declared.
 
     Raises:
         ConfigError: nothing is known about the columns, or about the key.
     """
     declared = {name: type for name, type in hints.columns.items() if type is not None}
     types = {**notes.columns, **declared}
+    if len(types) == len(declared):
+        types = declared.copy()
     warnings = list(hints.warnings)
     cursor = _cursor(hints, types, warnings)
     naive = cursor is not None and types[cursor] != INSTANT

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
+from weakref import finalize
 
 import pyarrow as pa
 
+from syncline.connectors.connector import BATCH_ROWS_MAX
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, weakref_slot=True)
 class SliceFiles:
-    """Arrow IPC files of at most ``rows_max`` rows each, in a temporary folder that ``drop`` removes.
+    """Arrow IPC files of at most ``rows_max`` rows each, in a temporary folder that goes with ``drop`` or this object.
 
     Write from one thread, then ``finish``, then read from any.
     """
@@ -21,15 +25,18 @@ class SliceFiles:
     rows_max: int
     rows: list[int] = field(default_factory=list)
     """Rows of each file, by its number."""
-    _folder: TemporaryDirectory[str] = field(default_factory=lambda: TemporaryDirectory(prefix="syncline-"), repr=False)
+    _folder: Path = field(default_factory=lambda: Path(mkdtemp(prefix="syncline-")), repr=False)
     _writer: pa.ipc.RecordBatchFileWriter | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        finalize(self, rmtree, self._folder, ignore_errors=True)
 
     def write(self, table: pa.Table) -> None:
         while len(table):
             if self._writer is None or self.rows[-1] >= self.rows_max:
                 self._begin()
             part = table.slice(0, self.rows_max - self.rows[-1])
-            self._writer.write_table(part)  # type: ignore[union-attr]
+            self._writer.write_table(part, max_chunksize=BATCH_ROWS_MAX)  # type: ignore[union-attr]
             self.rows[-1] += len(part)
             table = table.slice(len(part))
 
@@ -45,7 +52,7 @@ class SliceFiles:
 
     def drop(self) -> None:
         self.finish()
-        self._folder.cleanup()
+        rmtree(self._folder, ignore_errors=True)
 
     def _begin(self) -> None:
         self.finish()
@@ -54,4 +61,4 @@ class SliceFiles:
         self._writer = pa.ipc.new_file(str(self._path(len(self.rows) - 1)), self.schema, options=options)
 
     def _path(self, number: int) -> Path:
-        return Path(self._folder.name) / f"{number}.arrow"
+        return self._folder / f"{number}.arrow"
