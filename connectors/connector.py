@@ -176,9 +176,12 @@ class Extraction(Protocol):
 
 
 class Connector(Protocol):
-    """A source. Implementations also offer ``api_calls: int``, how many requests were sent so far."""
+    """A source."""
 
-    api_calls: int
+    @property
+    def api_calls(self) -> int:
+        """How many requests were sent so far. A plain attribute serves as well."""
+        ...
 
     def describe(self, names: Sequence[str]) -> Sequence[StreamSchema]:
         """The named streams as the source describes them, in the order asked; types never come from values.

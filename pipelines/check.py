@@ -72,9 +72,10 @@ def _reach(pipeline: Pipeline) -> None:
 def _clock(pipeline: Pipeline, now: datetime) -> Sequence[Finding]:
     """Windows follow the source's clock alone (COMPLETE-WINDOW), but tokens and certificates need a right one here."""
     subject = f"source {type(pipeline.source).__name__}, clock"
-    apart = now - pipeline.source.horizon()
+    lag_s: float = getattr(pipeline.source, "settling_lag_s", 0.0)
+    apart = now - pipeline.source.horizon() - timedelta(seconds=lag_s)
     seconds = abs(apart).total_seconds()
-    text = f"this machine is {seconds:.0f} s {'ahead of' if apart > timedelta(0) else 'behind'} the source's horizon"
+    text = f"this machine is {seconds:.0f} s {'ahead of' if apart > timedelta(0) else 'behind'} the source"
     cure = "set this machine's clock, for instance with chrony or timedatectl set-ntp true"
     if abs(apart) >= CLOCK_ERROR:
         return [Finding("error", subject, f"{text}: sign-in tokens would be refused, lags would be wrong", cure)]

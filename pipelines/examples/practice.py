@@ -11,6 +11,12 @@ from syncline.pipelines import Pipeline, Stream
 pipeline = Pipeline(
     "practice",
     # The practice org takes these; for an org of your own see crm.py, where nothing secret stands in the file.
-    source=Salesforce(instance_url="http://127.0.0.1:8080", client_id="sandbox-client-id", client_secret="sandbox-client-secret"),
+    source=Salesforce.from_env(
+        {
+            "SALESFORCE_INSTANCE_URL": "http://127.0.0.1:8080",
+            "SALESFORCE_CLIENT_ID": "sandbox-client-id",
+            "SALESFORCE_CLIENT_SECRET": "sandbox-client-secret",
+        }
+    ),
     streams=[Stream("Account"), Stream("Contact"), Stream("Opportunity")],
 )
