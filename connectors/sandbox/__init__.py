@@ -6,8 +6,8 @@
     with SandboxServer(org) as server:                  # server.url, .client_id, .client_secret; tls=ssl_context
         ...point any client at server.url: client credentials at server.url + "/services/oauth2/token"...
 
-    response = org.handle(Request("GET", "/services/data/v60.0/limits", {"authorization": f"Bearer {org.access_token()}"}))
-                                                        # in process, no socket: for simulation
+    bearer = {"authorization": f"Bearer {org.access_token()}"}
+    response = org.handle(Request("GET", "/services/data/v60.0/limits", bearer))   # in process, no socket: simulation
 
     with start_process(rows=200_000, seed=1) as sandbox:   # own process: .url .pid .client_id .client_secret .stop()
         sandbox.control("update", object="Account", ids=[...], values={"Name": "New"})
@@ -24,7 +24,8 @@ Control methods of ``Org`` (the same names as ``POST /__sandbox__/<name>`` with 
 * records: ``seed({object: rows})``, ``insert(object, values, count=, fill=True) -> ids``,
   ``update(object, ids, values, touch="user"|"system"|"none")``, ``delete``, ``hard_delete``, ``undelete``,
   ``merge(object, winner, losers)``, ``purge(object, ids=None)``, ``restamp(object, ids=None)`` (mass re-stamp),
-  ``trim_delete_log(object, before)``. A value is one for all records or a list with one each.
+  ``trim_delete_log(object, before)``, ``hide_records(object, ids)``. A value is one for all records, or a list
+  with one each.
 * late commits: ``visible_after_s=600`` on insert, update and delete (stamped now, seen then), or ``begin() ->
   transaction``, writes with ``transaction=``, ``commit(transaction)`` / ``roll_back(transaction)``. A frozen clock
   makes ties by itself: every write at one instant has one stamp.
@@ -45,8 +46,8 @@ Control methods of ``Org`` (the same names as ``POST /__sandbox__/<name>`` with 
 * ``org.settings``: variants of behaviour (see ``Settings``): page sizes, job times, empty-result shapes, locator life,
   gzip, wire style; over HTTP ``settings`` with ``{"bulk_running_s": 5, "wire.bulk_ints_as_doubles": true}``
 
-Objects of a new org (``catalog``): Account, Contact, Opportunity, User (no IsDeleted); AccountHistory (CreatedDate only),
-AccountShare (LastModifiedDate only), LoginHistory (LoginTime), ActivityFieldHistory (unfilterable SystemModstamp),
+Objects of a new org (``catalog``): Account, Contact, Opportunity, User (no IsDeleted); AccountHistory (CreatedDate
+only), AccountShare (LastModifiedDate only), LoginHistory (LoginTime), ActivityFieldHistory (unfilterable stamp),
 CaseStatus (not in Bulk), Ledger__c (not replicateable), Setting__mdt (no stamp), ContentDocumentLink (demands a
 filter), ActivityHistory (not queryable), Oddity__c (every odd type), Wide__c (800 fields). They hold no records until
 seeded or inserted.

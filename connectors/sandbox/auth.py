@@ -222,20 +222,22 @@ class Auth:
         if "xml" not in request.header("Content-Type") or not request.header("SOAPAction"):
             return _fault("INVALID_SOAP_HEADER", "Content-Type text/xml and a SOAPAction are needed")
         text = request.body.decode()
-        user = self.user
-        if not self.user.active:
-            return _fault("INVALID_LOGIN", "Invalid username, password, security token; or user locked out.")
-        if _element(text, "username") != user.username or not _element(text, "password").startswith(user.password):
-            return _fault("INVALID_LOGIN", "Invalid username, password, security token; or user locked out.")
+        user, password = self.user, _element(text, "password")
+        refused = "Invalid username, password, security token; or user locked out."
+        if not user.active or _element(text, "username") != user.username or not password.startswith(user.password):
+            return _fault("INVALID_LOGIN", refused)
         by_address = "organizationId" in text
-        if _element(text, "password") != user.password + user.security_token and not by_address:
-            return _fault("LOGIN_MUST_USE_SECURITY_TOKEN", "Invalid username, password, security token; or user locked out.")
+        if password != user.password + user.security_token and not by_address:
+            return _fault("LOGIN_MUST_USE_SECURITY_TOKEN", refused)
+        return self._soap_result(found.group(1))
+
+    def _soap_result(self, version: str) -> Response:
         core = self._core
         body = (
             '<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope '
             'xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns="urn:partner.soap.sforce.com">'
             "<soapenv:Body><loginResponse><result><passwordExpired>false</passwordExpired>"
-            f"<serverUrl>{escape(core.instance_url)}/services/Soap/u/{found.group(1)}.0/{core.org_id[:15]}</serverUrl>"
+            f"<serverUrl>{escape(core.instance_url)}/services/Soap/u/{version}.0/{core.org_id[:15]}</serverUrl>"
             f"<sessionId>{escape(self.open_session())}</sessionId><userId>{core.user_id}</userId><userInfo>"
             f"<organizationId>{core.org_id}</organizationId><sessionSecondsValid>"
             f"{int(core.settings.session_idle_s)}</sessionSecondsValid></userInfo></result></loginResponse>"

@@ -18,7 +18,7 @@ from syncline.connectors.sandbox.identifiers import id_text
 from syncline.connectors.sandbox.meaning import Meaning
 from syncline.connectors.sandbox.pages import DELIMITERS, LINE_ENDINGS, CsvForm, csv_blocks
 from syncline.connectors.sandbox.soql import SoqlError
-from syncline.connectors.sandbox.store import Selection
+from syncline.connectors.sandbox.store import Selection, Table
 
 KEPT_MS: Final = 7 * DAY_MS
 LIST_ROWS: Final = 1_000
@@ -59,6 +59,7 @@ class Job:
     changed_ms: int = 0
     running_ms: int = 0
     result: Selection | None = None
+    parents: dict[str, Table] = field(default_factory=dict)
     message: str = ""
     locators: dict[str, tuple[int, int | None]] = field(default_factory=dict)
 
@@ -105,7 +106,8 @@ class Jobs:
 
     def create(self, request: Request, version: str) -> Response:
         if "json" not in request.header("Content-Type"):
-            told = f"The content type {request.header('Content-Type') or '(none)'} is not supported, use application/json"
+            given = request.header("Content-Type") or "(none)"
+            told = f"The content type {given} is not supported, use application/json"
             raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", told)
         asked = request.json()
         if not isinstance(asked, dict):
@@ -221,6 +223,7 @@ class Jobs:
         if self._parity(job, 1) is not None:
             late = self._core.select(job.meaning, job.operation == "queryAll", parity=1)
             job.result = _both(early, late)
+        job.parents = self._core.parents_of(job.meaning)
         self._turn(job, "JobComplete")
 
     def _turn(self, job: Job, state: State) -> None:
@@ -246,7 +249,8 @@ class Jobs:
         if request.json() != {"state": "Aborted"}:
             raise ApiError(400, "INVALIDJOB", "InvalidJob : only the state Aborted can be set on a query job")
         if job.state in _DONE:
-            raise ApiError(400, "INVALIDJOBSTATE", f"InvalidJobState : Aborting a job in state {job.state} is not allowed")
+            told = f"InvalidJobState : Aborting a job in state {job.state} is not allowed"
+            raise ApiError(400, "INVALIDJOBSTATE", told)
         self._turn(job, "Aborted")
         return json_response(job.told_in_full())
 
@@ -322,7 +326,7 @@ class Jobs:
         form = CsvForm(names, DELIMITERS[job.delimiter], LINE_ENDINGS[job.line_ending])
         yield form.header()
         size = 0
-        for block in csv_blocks(page, job.meaning.columns, self._core.records.tables, form, settings.wire):
+        for block in csv_blocks(page, job.meaning.columns, job.parents, form, settings.wire):
             size += len(block)
             yield block
         self._stored.append((self._core.clock.now_ms(), size))

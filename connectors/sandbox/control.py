@@ -24,7 +24,8 @@ from syncline.connectors.sandbox.soql import SoqlError
 
 _PLAIN: Final = frozenset({
     "advance", "seed", "insert", "update", "delete", "hard_delete", "undelete", "merge", "purge", "restamp", "ids",
-    "count", "drop_field", "rename_field", "retype_field", "hide_field", "hide_object", "rename_picklist_value",
+    "count", "drop_field", "rename_field", "retype_field", "hide_field", "hide_object", "hide_records",
+    "rename_picklist_value",
     "inject", "clear_faults", "jobs", "set_quota", "api_calls_used", "revoke_sessions", "limit_session_calls",
     "access_token", "thaw", "now",
 })  # fmt: skip
@@ -91,8 +92,8 @@ _SPECIAL: Final[Mapping[str, Callable[[Any, dict[str, Json]], object]]] = {
 
 
 def _field(given: Json) -> Field:
-    lists = {"reference_to", "picklist", "parts"}
-    return Field(**{key: tuple(value) if key in lists else value for key, value in given.items()})
+    attributes: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
+    return Field(**attributes)
 
 
 def _told(result: object) -> Json:

@@ -16,7 +16,7 @@ from syncline.connectors.sandbox.meaning import Meaning, bind
 from syncline.connectors.sandbox.records import Records
 from syncline.connectors.sandbox.schema import ObjectType, index_of
 from syncline.connectors.sandbox.soql import SoqlError, parse
-from syncline.connectors.sandbox.store import Positions, Selection, deleted_mask
+from syncline.connectors.sandbox.store import Positions, Selection, Table, deleted_mask
 from syncline.connectors.sandbox.wire import WireStyle
 
 VERSION_LEAST: Final = 31
@@ -143,8 +143,14 @@ class Core:
         allowed = self.settings.query_rows_max
         if allowed is not None and selection.rows > allowed:
             raise SoqlError("QUERY_TIMEOUT", "Your query request was running for too long.")
-        positions = self._shuffled(selection.positions)
-        selection = Selection(selection.segments, positions)
+        return self._arranged(meaning, selection)
+
+    def find(self, meaning: Meaning, include_deleted: bool) -> Selection:
+        """The same without the limits of the API: for the org's own control methods."""
+        return self._arranged(meaning, self._filtered(meaning, include_deleted, None))
+
+    def _arranged(self, meaning: Meaning, selection: Selection) -> Selection:
+        selection = Selection(selection.segments, self._shuffled(selection.positions))
         if meaning.query.order:
             selection = Selection(selection.segments, ordered(selection, meaning, self.records.tables))
         start = meaning.query.offset or 0
@@ -153,6 +159,7 @@ class Core:
 
     def _filtered(self, meaning: Meaning, include_deleted: bool, parity: int | None) -> Selection:
         table = self.records.table(meaning.kind.name)
+        unseen = self.records.hidden_from(meaning.kind.name)
         hides_deleted = not include_deleted and "IsDeleted" in meaning.kind.fields
         parts: list[Positions] = []
         for number, segment in enumerate(table.segments):
@@ -164,6 +171,8 @@ class Core:
             if meaning.query.where is not None:
                 view = View(self.records.tables, segment)
                 mask = mask & matches(meaning.query.where, meaning, view, self.clock.now_ms())
+            if len(unseen):
+                mask = mask & ~np.isin(segment.serials, unseen)
             if parity is not None:
                 mask = mask & (segment.serials % 2 == parity)
             parts.append((number << 32) + np.flatnonzero(mask))
@@ -176,6 +185,11 @@ class Core:
         blocks = positions[:whole].reshape(-1, size)
         turned = blocks[self.shuffler.permutation(len(blocks))].ravel()
         return np.concatenate([positions[whole:], turned])
+
+    def parents_of(self, meaning: Meaning) -> dict[str, Table]:
+        """The tables its columns reach through references, as they stand now: later changes do not show in them."""
+        names = {target.name for column in meaning.columns for _, target in column.steps}
+        return {name: self.records.table(name).still() for name in names}
 
     def latest_covered_ms(self) -> int:
         """Up to when getUpdated and getDeleted tell all: now, or the start of the oldest open transaction."""

@@ -105,6 +105,9 @@ class FaultPlan:
     def strikers(self, request: Request) -> list[Fault]:
         return [fault for fault in self._faults.values() if fault.strikes(request)]
 
+    def holds(self, kind: FaultKind) -> bool:
+        return any(fault.kind == kind for fault in self._faults.values())
+
     def report(self) -> dict[int, Fault]:
         return dict(self._faults)
 

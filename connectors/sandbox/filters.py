@@ -69,11 +69,11 @@ def matches(condition: Condition, meaning: Meaning, view: View, now_ms: int) -> 
         case NotOf(operand):
             return ~matches(operand, meaning, view, now_ms)
         case AllOf(operands):
-            masks = [matches(operand, meaning, view, now_ms) for operand in operands]
-            return np.logical_and.reduce(masks)
+            every: Mask = np.logical_and.reduce([matches(one, meaning, view, now_ms) for one in operands])
+            return every
         case AnyOf(operands):
-            masks = [matches(operand, meaning, view, now_ms) for operand in operands]
-            return np.logical_or.reduce(masks)
+            some: Mask = np.logical_or.reduce([matches(one, meaning, view, now_ms) for one in operands])
+            return some
         case Comparison():
             return _compare(condition, meaning.column(condition.field), view, now_ms)
 

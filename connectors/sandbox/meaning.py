@@ -224,7 +224,8 @@ def _range_of(name: str, today: datetime) -> tuple[datetime, datetime]:
         return sunday, sunday + day * 7
     if name.endswith("MONTH"):
         return _month(today, turn), _month(today, turn + 1)
-    return today.replace(year=today.year + turn, month=1, day=1), today.replace(year=today.year + turn + 1, month=1, day=1)
+    start = today.replace(year=today.year + turn, month=1, day=1)
+    return start, start.replace(year=start.year + 1)
 
 
 def _month(today: datetime, turn: int) -> datetime:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,11 +14,12 @@ from syncline.connectors.sandbox import reshaping
 from syncline.connectors.sandbox.auth import App, Auth, User
 from syncline.connectors.sandbox.bulk import JobPlan, Jobs
 from syncline.connectors.sandbox.catalog import standard_objects
-from syncline.connectors.sandbox.clock import Clock, http_date, to_ms
+from syncline.connectors.sandbox.clock import Clock, to_ms
 from syncline.connectors.sandbox.core import Core, Settings
-from syncline.connectors.sandbox.faults import Fault, FaultPlan, spoil
-from syncline.connectors.sandbox.http import Request, Response, gzipped
-from syncline.connectors.sandbox.log import LogEntry, RequestLog, kind_of
+from syncline.connectors.sandbox.faults import Fault
+from syncline.connectors.sandbox.front import Front
+from syncline.connectors.sandbox.http import Request, Response
+from syncline.connectors.sandbox.log import RequestLog
 from syncline.connectors.sandbox.records import Touch, Transaction
 from syncline.connectors.sandbox.rest import Rest
 from syncline.connectors.sandbox.routes import Routes
@@ -28,7 +28,6 @@ from syncline.connectors.sandbox.snapshot import snapshot
 from syncline.connectors.sandbox.writing import Writer
 
 CONTROL_PREFIX: Final = "/__sandbox__"
-_PAGE_KINDS: Final = {"query": "rest", "query_more": "rest", "bulk_results": "bulk"}
 
 
 class Org:
@@ -49,16 +48,18 @@ class Org:
         self._core = Core(seed, self.clock, types)
         self._auth = Auth(self._core)
         self._jobs = Jobs(self._core)
-        self._routes = Routes(self._core, self._auth, Rest(self._core), self._jobs)
+        self._front = Front(self._core, self._auth, Routes(self._core, self._auth, Rest(self._core), self._jobs))
         self._writer = Writer(self._core)
-        self._faults = FaultPlan()
-        self._pages: dict[str, bytes] = {}
         self._lock = threading.RLock()
-        self.log = RequestLog()
         if seed_rows:
             self.seed(seed_rows)
 
     # Who and where
+
+    @property
+    def log(self) -> RequestLog:
+        """Every request but control calls, in order, with totals per kind."""
+        return self._front.log
 
     @property
     def settings(self) -> Settings:
@@ -225,25 +226,32 @@ class Org:
         """The open transaction of that number."""
         return self._core.records.transaction(number)
 
+    def hide_records(self, object: str, ids: Sequence[str], hidden: bool = True) -> None:
+        """Sharing: the user no longer sees these records, or sees them again; no stamp moves."""
+        with self._settled():
+            self._core.records.hide(object, ids, hidden)
+
     # What is true
 
-    def ids(self, object: str, where: str = "", limit: int | None = None, *, include_deleted: bool = False) -> list[str]:
+    def ids(
+        self, object: str, where: str = "", limit: int | None = None, *, include_deleted: bool = False
+    ) -> list[str]:
         """Ids of records that fulfil a SOQL condition, in the order of Ids."""
         soql = f"SELECT Id FROM {object}" + (f" WHERE {where}" if where else "") + " ORDER BY Id"
         with self._settled():
             meaning = self._core.understand(soql + (f" LIMIT {limit}" if limit is not None else ""))
-            ids: list[str] = self._core.select(meaning, include_deleted).column("Id").to_pylist()
+            ids: list[str] = self._core.find(meaning, include_deleted).column("Id").to_pylist()
             return ids
 
     def count(self, object: str, where: str = "", *, include_deleted: bool = False) -> int:
         with self._settled():
             meaning = self._core.understand(f"SELECT COUNT() FROM {object}" + (f" WHERE {where}" if where else ""))
-            return self._core.select(meaning, include_deleted).rows
+            return self._core.find(meaning, include_deleted).rows
 
     def snapshot(self, object: str, *, include_deleted: bool = False) -> pa.Table:
         """What a correct copy holds now: committed records in typed columns, sorted by Id (see ``snapshot``)."""
         with self._settled():
-            return snapshot(self._core.records.table(object), include_deleted)
+            return snapshot(self._core.records.table(object), include_deleted, self._core.records.hidden_from(object))
 
     # Schema
 
@@ -293,15 +301,15 @@ class Org:
     def inject(self, kind: str, **how: Json) -> int:
         """Plans a fault (see ``Fault`` for the kinds and the arguments); returns its number."""
         with self._lock:
-            return self._faults.add(Fault(kind, **how))  # type: ignore[arg-type]
+            return self._front.faults.add(Fault(kind, **how))  # type: ignore[arg-type]
 
     def clear_faults(self) -> None:
         with self._lock:
-            self._faults.clear()
+            self._front.faults.clear()
 
     def faults(self) -> dict[int, Fault]:
         """Faults planned so far by number, with how often each was seen and struck."""
-        return self._faults.report()
+        return self._front.faults.report()
 
     def plan_job(self, plan: JobPlan) -> None:
         """The fate of the next Bulk job: fails, sticks, is aborted by an admin, takes long."""
@@ -348,55 +356,7 @@ class Org:
 
             return control(self, request)
         with self._settled():
-            entry = self.log.add(self.clock.now_ms(), request.method, request.target, request.path)
-            response = self._struck(request, entry)
-            response.headers.setdefault("Date", http_date(self.clock.now_ms()))
-            entry.status = 0 if response.breakage == "reset" else response.status
-            entry.rows = response.rows
-            return response
-
-    def _struck(self, request: Request, entry: LogEntry) -> Response:
-        """The answer, with every fault that matches the call."""
-        strikers = self._faults.strikers(request)
-        for fault in strikers:
-            if fault.kind == "error":
-                return fault.error_response()
-            if fault.kind == "reset_before":
-                return Response(0, breakage="reset")
-            if fault.kind in ("expire_session", "revoke_session"):
-                token = request.header("Authorization").partition(" ")[2]
-                self._auth.revoke(token if fault.kind == "expire_session" else None)
-        response = self._routes.answer(request)
-        if any(fault.kind == "duplicate_page" for fault in self._faults.report().values()):
-            self._repeat(entry, response, any(fault.kind == "duplicate_page" for fault in strikers))
-        for fault in strikers:
-            response = spoil(fault, response)
-        return self._packed(request, response, any(fault.kind == "gzip_trailer" for fault in strikers))
-
-    def _repeat(self, entry: LogEntry, response: Response, strike: bool) -> None:
-        """Remembers each page, and puts the one before in place of this one when the fault strikes."""
-        road = _PAGE_KINDS.get(kind_of(entry.method, entry.target.partition("?")[0]))
-        if road is None or response.status != 200:
-            return
-        page, before = response.content(), self._pages.get(road)
-        if strike and before is not None:
-            if road == "rest":
-                merged = json.loads(page) | {"records": json.loads(before)["records"]}
-                response.body = (json.dumps(merged, ensure_ascii=False).encode(),)
-            else:
-                response.body = (before,)
-        self._pages[road] = page
-
-    def _packed(self, request: Request, response: Response, cut_trailer: bool) -> Response:
-        manner = self.settings.gzip
-        wanted = "gzip" in request.header("Accept-Encoding") and response.status == 200 and manner != "never"
-        if not wanted or (manner == "sometimes" and self._core.random.random() < 0.5):
-            return response
-        response.headers["Content-Encoding"] = "gzip"
-        response.body = gzipped(response.body)
-        if cut_trailer:
-            response.body = (response.content()[:-8],)
-        return response
+            return self._front.answer(request)
 
     def _settled(self) -> _Settled:
         return _Settled(self._lock, self.clock)
@@ -405,7 +365,7 @@ class Org:
 class _Settled:
     """Holds the org's lock with everything that was due done."""
 
-    def __init__(self, lock: threading.RLock, clock: Clock) -> None:  # type: ignore[valid-type]
+    def __init__(self, lock: threading.RLock, clock: Clock) -> None:
         self._lock = lock
         self._clock = clock
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
@@ -67,6 +68,7 @@ class Records:
         self.tables: dict[str, Table] = {}
         self.logs: dict[str, DeleteLog] = {}
         self.whole_seconds = True
+        self._hidden: dict[str, set[int]] = {}
         self._open: dict[int, Transaction] = {}
         self._begun = 0
         for kind in types.values():
@@ -81,6 +83,16 @@ class Records:
         if name not in self.tables:
             raise ValueError(f"the org has no object {name!r}")
         return self.tables[name]
+
+    def hide(self, name: str, ids: Sequence[str], hidden: bool) -> None:
+        """Takes records out of the user's sight, or gives them back."""
+        serials = self.present(self.table(name), ids).tolist()
+        held = self._hidden.setdefault(name, set())
+        held.update(serials) if hidden else held.difference_update(serials)
+
+    def hidden_from(self, name: str) -> Serials:
+        """Serials of the records the user may not see."""
+        return np.array(sorted(self._hidden.get(name, ())), np.int64)
 
     def stamp(self) -> str:
         """The text of the statement's instant."""
@@ -231,4 +243,4 @@ def _same_segment_runs(positions: Positions) -> list[tuple[int, int]]:
     bounds = [0, *turns, len(positions)]
     if len(turns) > 1_000:
         return [(start, min(start + 65_536, len(positions))) for start in range(0, len(positions), 65_536)]
-    return list(zip(bounds, bounds[1:], strict=False))
+    return list(pairwise(bounds))

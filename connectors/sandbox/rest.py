@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -21,7 +21,7 @@ from syncline.connectors.sandbox.meaning import Meaning
 from syncline.connectors.sandbox.pages import json_rows
 from syncline.connectors.sandbox.schema import ObjectType
 from syncline.connectors.sandbox.soql import SoqlError
-from syncline.connectors.sandbox.store import Selection
+from syncline.connectors.sandbox.store import Selection, Table
 
 CURSORS_MAX: Final = 500
 REPLICATION_IDS_MAX: Final = 600_000
@@ -37,6 +37,7 @@ class Cursor:
     include_deleted: bool
     verb: str
     expires_ms: int
+    parents: dict[str, Table]
     pages: dict[str, tuple[int, int]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
 
@@ -111,7 +112,7 @@ class Rest:
         selection = self._selected(meaning, include_deleted=False)
         if not selection.rows:
             raise not_found("Provided external ID field does not exist or is not accessible: " + record_id)
-        return Response(200, _json_headers(), (self._records(meaning, selection, version),), rows=1)
+        return Response(200, _json_headers(), (self._records(meaning, selection, version, {}),), rows=1)
 
     # Query
 
@@ -127,7 +128,7 @@ class Rest:
         selection = self._selected(meaning, include_deleted)
         expires_ms = self._core.clock.now_ms() + round(self._core.settings.locator_life_s * 1000)
         verb = "queryAll" if include_deleted else "query"
-        cursor = Cursor(meaning, selection, include_deleted, verb, expires_ms)
+        cursor = Cursor(meaning, selection, include_deleted, verb, expires_ms, self._core.parents_of(meaning))
         self._cut_pages(cursor, rows_max)
         locator = "0r8" + "".join(self._core.random.choices(DIGITS, k=15))
         if len(cursor.pages) > 1:
@@ -182,13 +183,13 @@ class Rest:
         opening = f'{{"totalSize":{cursor.selection.rows},"done":{"false" if number + 1 < len(order) else "true"},'
         if number + 1 < len(order):
             opening += f'"nextRecordsUrl":"/services/data/v{version}/{cursor.verb}/{locator}-{order[number + 1]}",'
-        return Response(200, _json_headers(), self._body(opening, cursor.meaning, page, version), rows=page.rows)
+        return Response(200, _json_headers(), self._body(opening, cursor, page, version), rows=page.rows)
 
-    def _body(self, opening: str, meaning: Meaning, page: Selection, version: str) -> Iterator[Chunk]:
+    def _body(self, opening: str, cursor: Cursor, page: Selection, version: str) -> Iterator[Chunk]:
         """Made when it is sent, outside the org's lock: the page's rows no longer change."""
         yield opening.encode() + b'"records":['
         if page.rows:
-            yield self._records(meaning, page, version)
+            yield self._records(cursor.meaning, page, version, cursor.parents)
         yield b"]}"
 
     def _as_now(self, cursor: Cursor, page: Selection) -> Selection:
@@ -200,9 +201,8 @@ class Rest:
         living = ~np.asarray(now.column("IsDeleted").to_numpy(zero_copy_only=False) == "true")
         return table.select(now.positions[living])
 
-    def _records(self, meaning: Meaning, page: Selection, version: str) -> memoryview:
-        core = self._core
-        return json_rows(page, meaning.kind, meaning.columns, core.records.tables, core.settings.wire, version)
+    def _records(self, meaning: Meaning, page: Selection, version: str, parents: Mapping[str, Table]) -> memoryview:
+        return json_rows(page, meaning.kind, meaning.columns, parents, self._core.settings.wire, version)
 
     def _understood(self, soql: str) -> Meaning:
         try:
@@ -275,7 +275,8 @@ class Rest:
         try:
             return to_ms(datetime.fromisoformat(given))
         except ValueError as error:
-            raise ApiError(400, "INVALID_REPLICATION_DATE", f"{key} is not a datetime with an offset: {given}") from error
+            told = f"{key} is not a datetime with an offset: {given}"
+            raise ApiError(400, "INVALID_REPLICATION_DATE", told) from error
 
     # Limits
 

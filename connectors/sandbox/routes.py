@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
+from syncline.connectors.connector import Json
 from syncline.connectors.sandbox.auth import Auth
 from syncline.connectors.sandbox.bulk import Jobs
 from syncline.connectors.sandbox.core import RETIRED_FROM, VERSION_LATEST, VERSION_LEAST, Core
@@ -101,21 +103,16 @@ class Routes:
         inner = asked.get("batchRequests") if isinstance(asked, dict) else None
         if not isinstance(inner, list) or not 0 < len(inner) <= BATCH_MAX:
             raise ApiError(400, "LIMIT_EXCEEDED", f"a batch holds 1 to {BATCH_MAX} requests")
-        results = []
-        for one in inner:
-            target = "/" + str(one.get("url", "")).removeprefix("/services/data/").lstrip("/")
-            part = Request(str(one.get("method", "GET")), f"/services/data{target}")
-            results.append(self._sub_answer(part))
-        return json_response({"hasErrors": any(r["statusCode"] >= 400 for r in results), "results": results})
+        answers = [self._sub_answer(one) for one in inner]
+        results = [{"statusCode": a.status, "result": json.loads(a.content() or b"null")} for a in answers]
+        return json_response({"hasErrors": any(answer.status >= 400 for answer in answers), "results": results})
 
-    def _sub_answer(self, part: Request) -> dict[str, int | object]:
-        import json
-
+    def _sub_answer(self, one: Mapping[str, Json]) -> Response:
+        target = str(one.get("url", "")).removeprefix("/services/data/").lstrip("/")
         try:
-            response = self._data(part)
+            return self._data(Request(str(one.get("method", "GET")), f"/services/data/{target}"))
         except ApiError as error:
-            response = error.response()
-        return {"statusCode": response.status, "result": json.loads(response.content() or b"null")}
+            return error.response()
 
 
 def _wrong_method(request: Request) -> Response:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from syncline.connectors.sandbox.identifiers import Serials
 from syncline.connectors.sandbox.schema import Field
 from syncline.connectors.sandbox.store import Table, deleted_mask
 
@@ -56,12 +57,23 @@ def typed(field: Field, values: pa.Array) -> pa.Array:
         return pc.replace_substring(values, "Z", "").cast(pa.time64("us"))
     if field.type == "datetime":
         return values.cast(pa.timestamp("us", "UTC"))
-    return values.cast(wanted)
+    return values.cast(widened(wanted, values) if pa.types.is_decimal(wanted) else wanted)
 
 
-def snapshot(table: Table, include_deleted: bool) -> pa.Table:
-    """Every visible stored field but base64, in the object's order, rows sorted by Id."""
+def widened(wanted: pa.DataType, values: pa.Array) -> pa.DataType:
+    """The decimal type made wide enough for data that break their declared precision."""
+    digits = pc.replace_substring_regex(values.drop_null(), r"^-?\d*\.?", "")
+    decimals = pc.max(pc.binary_length(digits)).as_py() or 0
+    whole = pc.max(pc.binary_length(pc.replace_substring_regex(values.drop_null(), r"^-|\..*$", ""))).as_py() or 0
+    scale = max(wanted.scale, decimals)
+    return pa.decimal128(min(38, max(wanted.precision - wanted.scale, whole) + scale), scale)
+
+
+def snapshot(table: Table, include_deleted: bool, unseen: Serials) -> pa.Table:
+    """Every visible stored field but base64, in the object's order, rows sorted by Id, without ``unseen`` records."""
     rows = table.everything()
+    if len(unseen):
+        rows = table.select(rows.positions[~np.isin(rows.serials(), unseen)])
     if not include_deleted and "IsDeleted" in table.kind.fields:
         rows = table.select(rows.positions[~deleted_mask(rows.column("IsDeleted"))])
     rows = table.select(rows.positions[np.argsort(rows.serials(), kind="stable")])

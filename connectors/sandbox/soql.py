@@ -130,8 +130,9 @@ _OPERATORS: Final[dict[str, Operator]] = {
     "=": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">=",
 }  # fmt: skip
 _RESERVED: Final = frozenset(
-    ["AND", "AS", "ASC", "DESC", "EXCLUDES", "FIRST", "FROM", "GROUP", "HAVING", "IN", "INCLUDES", "LAST", "LIKE", "LIMIT", "NOT", "NULL", "NULLS", "OR", "SELECT", "USING", "WHERE", "WITH"]
-)
+    ("AND", "AS", "ASC", "DESC", "EXCLUDES", "FIRST", "FROM", "GROUP", "HAVING", "IN", "INCLUDES", "LAST", "LIKE",
+     "LIMIT", "NOT", "NULL", "NULLS", "OR", "SELECT", "USING", "WHERE", "WITH")
+)  # fmt: skip
 _REFUSED_CLAUSES: Final = frozenset(("GROUP", "HAVING", "WITH", "USING", "FOR", "ALL", "UPDATE"))
 _DATE_NAMES: Final = re.compile(
     r"(YESTERDAY|TODAY|TOMORROW|(LAST|THIS|NEXT)_(WEEK|MONTH|YEAR)|(LAST|NEXT)_90_DAYS|(LAST|NEXT)_N_DAYS:\d+)\Z", re.I

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -61,7 +62,7 @@ def gather(segments: Sequence[Segment], positions: Positions, name: str) -> pa.A
     if len(turns) + 1 > 2 * len(used) + 8:
         return _gather_scattered(segments, positions, numbers, used, name)
     bounds = [0, *turns.tolist(), len(positions)]
-    parts = [_run(segments, positions[a:b], name) for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [_run(segments, positions[a:b], name) for a, b in pairwise(bounds)]
     return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
 
 
@@ -85,7 +86,7 @@ def _gather_scattered(
     grouped = positions[order]
     cuts = np.searchsorted(numbers[order], used)
     bounds = [*cuts.tolist(), len(grouped)]
-    parts = [_run(segments, grouped[a:b], name) for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [_run(segments, grouped[a:b], name) for a, b in pairwise(bounds)]
     return pa.concat_arrays(parts).take(pa.array(back))
 
 
@@ -127,6 +128,12 @@ class Table:
         self.segments: list[Segment] = []
         self._places: Positions = np.full(1024, -1, np.int64)
         self.serial_last = 0
+
+    def still(self) -> Table:
+        """A copy that later writes do not touch; the columns are shared."""
+        copy = Table(self.kind)
+        copy.segments, copy._places, copy.serial_last = list(self.segments), self._places.copy(), self.serial_last
+        return copy
 
     def allot(self, count: int) -> Serials:
         """New serials, never used before."""

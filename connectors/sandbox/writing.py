@@ -96,7 +96,8 @@ class Writer:
     ) -> None:
         table = self._records.table(name)
         serials = self._records.present(table, ids)
-        changes = self._records.stamps(table, touch, len(serials)) | self._records.columns_of(table, values, len(serials))
+        changes = self._records.stamps(table, touch, len(serials))
+        changes |= self._records.columns_of(table, values, len(serials))
         self._records.state(
             table, serials, lambda: self._records.revise(table, serials, changes), transaction, visible_after_s
         )
