@@ -80,9 +80,10 @@ class Journey:
         binned = self.ids("Contact", few)
         self.org.control("delete", object="Contact", ids=binned)
         late = self.org.control("begin")
-        self.org.control(
-            "update", object="Contact", ids=self.ids("Contact", few), values={"Title": "Chair"}, transaction=late
-        )
+        # Opportunities that nothing below touches: neither a later change nor a whole read may bring them by chance.
+        untouched = self.ids("Opportunity", few * 10)[-few:]
+        values = {"NextStep": "call back"}
+        self.org.control("update", object="Opportunity", ids=untouched, values=values, transaction=late)
         self.org.control("advance", seconds=SETTLED_S)
         self.step("full load", "Everything there is, read in bulk.", self.sync)
 
@@ -144,7 +145,7 @@ class Journey:
 
     def commit_late(self, transaction: Json, count: int) -> str:
         self.org.control("commit", transaction=transaction)
-        return f"{count:,} changed contacts became visible with stamps from before the full load (a late commit)"
+        return f"{count:,} changed opportunities became visible with stamps from before the full load (a late commit)"
 
     def undelete(self, ids: Sequence[str]) -> str:
         self.org.control("undelete", object="Contact", ids=ids)
