@@ -1,0 +1,48 @@
+"""``make bench``: figures of speed and memory, Syncline beside straight-line scripts and dlt, in one run.
+
+Every program runs in a fresh process and reads from the same practice org in another one. Goals are printed as met or
+not met; the exit code does not tell, for a machine that is busy is not a defect.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.cases import CASES, Bench, run_cases
+from benchmarks.show import line_of, machine, print_report, report_of, write_report
+
+ROWS = 1_000_000
+QUICK_ROWS = 100_000
+WIDTH_MIN = 132
+LATEST = Path(__file__).parent / "out" / "latest.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
+    parser.add_argument("--rows", type=int, default=ROWS, help="Accounts in the org (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROWS} rows, for trying the bench itself")
+    parser.add_argument(
+        "--only", action="append", choices=list(CASES), metavar="NAME", help=f"of {', '.join(CASES)}; may be repeated"
+    )
+    parser.add_argument("--json", type=Path, default=LATEST, help="where to write the report (default: %(default)s)")
+    asked = parser.parse_args()
+    rows = QUICK_ROWS if asked.quick else asked.rows
+    console = Console(highlight=False)
+    if console.width < WIDTH_MIN:
+        console.width = WIDTH_MIN
+    console.print(f"Machine: {machine()}")
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as orgs:
+        bench = Bench(rows, Path(folder), orgs, lambda each: console.print(line_of(each), style="dim"))
+        run_cases(bench, asked.only or CASES)
+    print_report(console, bench.measured)
+    write_report(asked.json, report_of(bench.measured, rows))
+    console.print(f"\nWritten to {asked.json}")
+
+
+if __name__ == "__main__":
+    main()

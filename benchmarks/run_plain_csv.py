@@ -1,0 +1,73 @@
+"""The CSV limit script: Bulk result pages to pyarrow's CSV reader to Parquet to DuckDB, in a straight line.
+
+One page a thread, explicit types, zstd, one insert in one transaction. What it leaves out: retries, resume, checks of
+types and keys, changes, deletes, a second run. The landed files are the same kind that Syncline lands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+
+from benchmarks import account, plain_duckdb
+from benchmarks.meter import Meter, tell
+from benchmarks.plain_http import PlainOrg
+from benchmarks.settings import read_settings
+
+PAGES_AT_ONCE = 2
+
+
+def parse_page(body: bytes) -> pa.Table:
+    """A result page in Arrow, in the types that the columns have at the source."""
+    convert = csv.ConvertOptions(
+        column_types=account.arrow_schema(), null_values=[""], strings_can_be_null=True, true_values=["true"],
+        false_values=["false"],
+    )  # fmt: skip
+    parse = csv.ParseOptions(newlines_in_values=True)
+    read = csv.ReadOptions(use_threads=False, block_size=8 << 20)
+    return csv.read_csv(pa.BufferReader(body), read, parse, convert)
+
+
+def land_page(org: PlainOrg, link: str, path: Path) -> Path:
+    table = parse_page(org.get(link))
+    pq.write_table(table, path, compression="zstd", use_dictionary=True, coerce_timestamps="us")
+    return path
+
+
+def read_pages(org: PlainOrg, job: str) -> Iterator[pa.Table]:
+    """The pages as they come, a few under way at once; for callers that do their own writing."""
+    links = org.result_links(job)
+    with ThreadPoolExecutor(PAGES_AT_ONCE) as pool:
+        waiting: list[Future[pa.Table]] = []
+        for link in links:
+            waiting.append(pool.submit(lambda each: parse_page(org.get(each)), link))
+            if len(waiting) > PAGES_AT_ONCE:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()
+
+
+def main() -> None:
+    settings = read_settings(("bulk",))
+    plain_duckdb.warm_up()
+    meter = Meter()
+    org = PlainOrg(settings.access)
+    job, announced = org.bulk_query_all(account.soql())
+    with ThreadPoolExecutor(PAGES_AT_ONCE) as pool:
+        links = enumerate(org.result_links(job))
+        landed = [pool.submit(land_page, org, link, settings.folder / f"{n}.parquet") for n, link in links]
+        files = [each.result() for each in landed]
+    rows = plain_duckdb.insert(settings.folder / "plain.duckdb", files)
+    org.delete(job)
+    if rows != announced:
+        raise RuntimeError(f"{announced} rows announced, {rows} loaded")
+    tell(meter.read(rows, duckdb=plain_duckdb.SETTINGS, pages_at_once=PAGES_AT_ONCE))
+
+
+if __name__ == "__main__":
+    main()
