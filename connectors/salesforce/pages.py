@@ -9,6 +9,7 @@ yet made the columns; and it does not depend on how the server spaces its JSON.
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -64,10 +65,10 @@ def mend(content: bytes) -> tuple[bytes, int]:
     count = 0
     if b"\n" in content or b"\r" in content:
         content = content.translate(None, b"\r\n")  # within a JSON text they are escaped, so these only lay it out
-    if not content.isascii() and b"\xed" in content:
+    if not _is_utf8(content):
         content, count = HALF_PAIR.subn(REPLACEMENT, content)
-    if not content.isascii():
-        content.decode()
+        if not _is_utf8(content):
+            raise ValueError("the page is not UTF-8")
     if b"\\ud" not in content and b"\\uD" not in content:
         return content, count
 
@@ -79,6 +80,17 @@ def mend(content: bytes) -> tuple[bytes, int]:
         return b"\\ufffd"
 
     return _ESCAPE.sub(whole, content), count
+
+
+def _is_utf8(content: bytes) -> bool:
+    """By Arrow, whose check makes no text of it and is ten times as fast."""
+    offsets = struct.pack("=2i", 0, len(content))
+    whole = pa.Array.from_buffers(pa.binary(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(content)])
+    try:
+        whole.cast(pa.string())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def table_of(page: Page, shape: Shape) -> pa.RecordBatch:

@@ -7,6 +7,7 @@ errors. A query that takes too long is asked again for half the window, and both
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
@@ -65,31 +66,48 @@ class Query:
         return self._first(stream.name, count(stream, window), "count rows").total
 
     def rows(self, shape: Shape, query: str) -> Iterator[tuple[pa.RecordBatch, int]]:
-        """Each page's rows, settled, with the count that the query announced.
+        """Each page's rows, settled, with the count that the query announced; one page is fetched ahead.
 
         Raises:
             DataError: the pages loop.
             CountMismatch: a page came twice.
         """
-        page: Page | None = self._first(shape.object, query, "query")
-        paths, digests, empty = set[str](), set[bytes](), 0
-        path = ""
-        while page is not None:
-            empty = 0 if page.records else empty + 1
-            if empty > EMPTY_PAGES_MAX:
-                raise DataError("read query page", shape.object, f"{empty} pages without rows in a row", HINT)
-            if page.records:
-                rows = table_of(page, shape)
-                rows, page = self._not_twice(shape, path, rows, page, digests)
-                self._notes.add_mended(page.mended)
-                yield rows, page.total
-            else:
-                yield pa.RecordBatch.from_arrays([], names=[]), page.total
-            if page.next_path is not None and page.next_path in paths:
-                raise DataError("read query page", shape.object, "the next page's address came before: a loop", HINT)
-            path = page.next_path or ""
-            paths.add(path)
-            page = self._more(shape.object, path) if path else None
+        page, path = self._first(shape.object, query, "query"), ""
+        paths, digests, empty = {path}, set[bytes](), 0
+        with ThreadPoolExecutor(1, "syncline-page") as ahead:
+            while True:
+                page = self._forward(shape.object, path, page, paths)
+                following = self._ask_ahead(ahead, shape.object, page)
+                empty = 0 if page.records else empty + 1
+                if empty > EMPTY_PAGES_MAX:
+                    raise DataError("read query page", shape.object, f"{empty} pages without rows in a row", HINT)
+                if page.records:
+                    rows, again = self._not_twice(shape, path, table_of(page, shape), page, digests)
+                    if again.next_path != page.next_path:
+                        following = self._ask_ahead(ahead, shape.object, again)
+                    page = again
+                    self._notes.add_mended(page.mended)
+                    yield rows, page.total
+                else:
+                    yield pa.RecordBatch.from_arrays([], names=[]), page.total
+                if following is None or page.next_path is None:
+                    return
+                path = page.next_path
+                paths.add(path)
+                page = following.result()
+
+    def _ask_ahead(self, ahead: ThreadPoolExecutor, object: str, page: Page) -> Future[Page] | None:
+        return ahead.submit(self._more, object, page.next_path) if page.next_path else None
+
+    def _forward(self, object: str, path: str, page: Page, paths: set[str]) -> Page:
+        """The page, asked for again while it points back to one that was read."""
+        for _ in range(REPEATS_MAX):
+            if page.next_path not in paths or not path:
+                break
+            page = self._more(object, path)
+        if page.next_path in paths:
+            raise DataError("read query page", object, "the next page's address came before: a loop", HINT)
+        return page
 
     def _not_twice(
         self, shape: Shape, path: str, rows: pa.RecordBatch, page: Page, digests: set[bytes]
