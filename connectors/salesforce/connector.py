@@ -73,6 +73,11 @@ class Salesforce:
         """Requests sent to the org's data API, repeats included; signing in is not counted, as the org does not."""
         return self._quota.calls
 
+    @property
+    def settling_lag_s(self) -> float:
+        """How far the horizon stays below the org's clock."""
+        return self.settings.settling_lag_s
+
     def describe(self, names: Sequence[str]) -> Sequence[StreamSchema]:
         described = describe_objects(self._open(), list(dict.fromkeys(names)), self.settings.numbers)
         self._remember(described)

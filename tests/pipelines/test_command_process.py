@@ -169,7 +169,6 @@ def test_failing_run_leaves_no_secret_behind(tmp_path: Path, template: str, erro
     (tmp_path / ".env").write_text(f"CRM_TOKEN={SENTINEL}\n")
     done = call(tmp_path, "--debug", "run", "crm", "--json")
     assert done.returncode == exit_code, done.stderr
-    call(tmp_path, "status")
     assert SENTINEL not in done.stdout + done.stderr
     (tmp_path / ".env").unlink()
     left = [file for file in tmp_path.rglob("*") if file.is_file()]
@@ -185,15 +184,6 @@ class Slow(Records):
     def describe(self, names):
         open("started", "w").close()
         return super().describe(names)
-
-    def horizon(self):
-        return super().horizon()
-
-
-def forever():
-    while True:
-        time.sleep(0.01)
-        yield
 
 
 records = Slow(slice_rows=1).add("Account", COLUMNS, key="Id", cursor="At", rows=ROWS)
