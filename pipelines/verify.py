@@ -7,7 +7,7 @@ are not differences yet: their rows are left to the next run and counted as ``pe
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, cast
@@ -24,9 +24,10 @@ from syncline.pipelines.stop import StopSignal
 from syncline.pipelines.task import NEVER, make_reload
 from syncline.sinks.landing import Landing
 from syncline.sinks.manifest import text_of
-from syncline.sinks.warehouse import Comparer, Comparison
+from syncline.sinks.warehouse import Comparer, Comparison, Watermark
 from syncline.state.memory import MemoryState
 from syncline.state.run_id import new_run_id
+from syncline.state.store import Remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +103,10 @@ def verify(
         started_at = seams.clock()
         report = RunReport(new_run_id(started_at, seams.random), pipeline.name, started_at, "verify")
         context = Context(aside, report, events, stop or StopSignal(), seams=seams)
+        mirror = pipeline.state.recall(pipeline.name)
         calls_before = pipeline.source.api_calls
         try:
-            proofs = compare_all(context, cast(Comparer, warehouse))
+            proofs = compare_all(context, cast(Comparer, warehouse), mirror)
         finally:
             warehouse.close()
             pipeline.source.close()
@@ -114,7 +116,7 @@ def verify(
         )
 
 
-def compare_all(context: Context, comparer: Comparer) -> list[StreamProof]:
+def compare_all(context: Context, comparer: Comparer, mirror: Mapping[str, Remembered]) -> list[StreamProof]:
     truth = context.warehouse.watermarks(context.pipeline.name)
     context.warehouse.close()  # a long extraction follows
     streams, report = context.pipeline.streams, context.report
@@ -131,8 +133,15 @@ def compare_all(context: Context, comparer: Comparer) -> list[StreamProof]:
     tasks = [make_reload(stream, schemas[stream.name], NEVER, horizon) for stream in streams]
     proofs = []
     for landed in extract_all(context, tasks, report.run_id, report.started_at):
-        watermark = truth[landed.task.schema.name].watermark
+        watermark = reached(truth[landed.task.schema.name], mirror.get(landed.task.schema.name))
         plan = replace(table_plan(context, landed.task, report.run_id), high=watermark or horizon)
         context.warehouse.load(plan, landed.manifest, context.landing)
         proofs.append(StreamProof(plan.stream, watermark, comparer.compare(plan)))
     return proofs
+
+
+def reached(truth: Watermark, remembered: Remembered | None) -> datetime | None:
+    """How far the copy is complete: idle runs move only the mirror."""
+    if remembered is not None and remembered.version == truth.version and remembered.watermark is not None:
+        return remembered.watermark
+    return truth.watermark
