@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from syncline.connectors.errors import DataError
 from syncline.sinks.landing import Landing
-from tests.landing.worlds import land, open_writer, rows
+from tests.landing.worlds import incompressible, land, open_writer, rows
 
 NO_SURROGATES = st.characters(exclude_categories=["Cs"])
 TEXT = st.text(NO_SURROGATES, max_size=20)
@@ -132,6 +132,15 @@ def test_a_large_table_is_written_in_bounded_row_groups(tmp_path: Path) -> None:
     file = pq.ParquetFile(path)
     assert max(file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)) <= 512
     assert pq.read_table(path).equals(table)
+
+
+def test_a_large_batch_is_written_at_once(tmp_path: Path) -> None:
+    """BOUNDED: it does not wait in memory for the next one."""
+    landing = Landing(str(tmp_path))
+    with open_writer(landing) as writer:
+        writer.write(incompressible(34 * 1024 * 1024))
+        (spool,) = (tmp_path / ".writing").iterdir()
+        assert spool.stat().st_size > 10_000_000
 
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:

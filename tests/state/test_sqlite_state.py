@@ -20,6 +20,7 @@ import pytest
 from syncline.connectors.errors import ConfigError, LeaseHeld, SynclineError, Transient
 from syncline.state import sqlite
 from syncline.state.conformance import MARK, START, TTL_S, ManualClock, OpenStore, StateConformance, run_at
+from syncline.state.lease import Claim
 from syncline.state.sqlite import SqliteState
 
 
@@ -40,6 +41,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from syncline.state.conformance import MARK, TTL_S
+from syncline.state.lease import Claim
 from syncline.state.sqlite import SqliteState
 
 state = SqliteState(Path(sys.argv[1]))
@@ -284,6 +286,20 @@ def test_a_file_that_stays_locked_is_transient(path: Path) -> None:
             state.recall("crm")
         with pytest.raises(Transient, match="locked"):
             state.remember("crm", {"Account": MARK})
+
+
+def test_a_claim_that_is_being_decided_on_is_locked(path: Path) -> None:
+    """Two runs that look at the same moment cannot both find the lease free."""
+    seen: list[bool] = []
+
+    def decide(held: Claim | None) -> Claim | None:
+        with pytest.raises(Transient, match="locked"), SqliteState(path, busy_timeout_s=0).lease("crm", TTL_S):
+            pass
+        seen.append(True)
+        return held
+
+    SqliteState(path).swap("crm", decide)
+    assert seen == [True]
 
 
 def test_a_folder_that_cannot_be_made_is_a_config_error(tmp_path: Path) -> None:
