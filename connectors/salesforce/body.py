@@ -30,7 +30,6 @@ NETWORK_ERRORS: Final = (
     urllib3.exceptions.HTTPError,
     http.client.HTTPException,
     OSError,
-    zlib.error,
 )
 
 Interrupted: TypeAlias = Callable[[], None]
@@ -88,7 +87,11 @@ class Body:
     def _take_inflated(self, size: int) -> bytes:
         assert self._inflater is not None
         while len(self._ready) < size and not self._ended:
-            self._ready += self._inflater.feed(self._fill(GZIP_CHUNK_BYTES))
+            chunk = self._fill(GZIP_CHUNK_BYTES)
+            try:
+                self._ready += self._inflater.feed(chunk)
+            except zlib.error as error:
+                raise self.fails(f"the body broke off: {error}") from error
         taken = bytes(self._ready[:size])
         del self._ready[:size]
         return taken

@@ -129,6 +129,7 @@ class Salesforce:
             transport, self._transport = self._transport, None
         if transport is not None:
             transport.abort()
+        self._quota.forget()
 
     def _open(self) -> Transport:
         with self._lock:

@@ -49,6 +49,11 @@ class Quota:
                     )
             self.calls += 1
 
+    def forget(self) -> None:
+        """Unlearns the usage, which is old news for the next run."""
+        with self._lock:
+            self._usage.clear()
+
     def count(self) -> None:
         """Counts a request that tidies up, which must be sent even with the share used."""
         with self._lock:

@@ -113,11 +113,11 @@ class SalesforceWorld:
 
     def __init__(self, site: Site, **options: Unpack[Options]) -> None:
         self.site = site
-        self.options = options
+        self.options: Options = {**options, "page_rows": 100}
         self.secrets: Sequence[str] = (site.org.client_secret,)
 
     def connect(self) -> Connector:
-        return self.site.connect(page_rows=100, **self.options)
+        return self.site.connect(**self.options)
 
     def now(self) -> datetime:
         return self.site.org.now()

@@ -34,5 +34,3 @@ class TestSalesforce(ConnectorConformance):
         site.org.settings.bulk_page_rows_default = 100
         site.org.settings.page_rows_max = 200
         return (SalesforceWorld if road == "rest" else BulkWorld)(site, **ROADS[road])
-
-
