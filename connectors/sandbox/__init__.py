@@ -54,7 +54,6 @@ seeded or inserted.
 '''
 
 from syncline.connectors.sandbox.bulk import JobPlan
-from syncline.connectors.sandbox.core import Settings
 from syncline.connectors.sandbox.faults import Fault
 from syncline.connectors.sandbox.http import Request, Response
 from syncline.connectors.sandbox.org import Org
@@ -62,6 +61,7 @@ from syncline.connectors.sandbox.process import SandboxProcess, serve, start_pro
 from syncline.connectors.sandbox.records import Locked, Transaction
 from syncline.connectors.sandbox.schema import Field, ObjectType
 from syncline.connectors.sandbox.server import SandboxServer
+from syncline.connectors.sandbox.settings import Settings
 from syncline.connectors.sandbox.soql import SoqlError
 
 __all__ = [

@@ -181,8 +181,9 @@ class Auth:
         accepted = self.app.audiences | {self._core.instance_url}
         if claims.get("aud") not in accepted:
             raise OAuthError("invalid_grant", "audience is invalid")
-        expires_s = claims.get("exp")
-        if not isinstance(expires_s, int | float) or expires_s * 1000 <= self._core.clock.now_ms():
+        # Some clients write the number as a text, which Salesforce reads too.
+        expires_s = str(claims.get("exp", "")).partition(".")[0]
+        if not expires_s.isdigit() or int(expires_s) * 1000 <= self._core.clock.now_ms():
             raise OAuthError("invalid_grant", "expired authorization code")
         if claims.get("sub") != self.user.username:
             raise OAuthError("invalid_grant", "user hasn't approved this consumer")

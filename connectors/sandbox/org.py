@@ -15,7 +15,7 @@ from syncline.connectors.sandbox.auth import App, Auth, User
 from syncline.connectors.sandbox.bulk import JobPlan, Jobs
 from syncline.connectors.sandbox.catalog import standard_objects
 from syncline.connectors.sandbox.clock import Clock, to_ms
-from syncline.connectors.sandbox.core import Core, Settings
+from syncline.connectors.sandbox.core import Core
 from syncline.connectors.sandbox.faults import Fault
 from syncline.connectors.sandbox.front import Front
 from syncline.connectors.sandbox.http import Request, Response
@@ -24,6 +24,7 @@ from syncline.connectors.sandbox.records import Touch, Transaction
 from syncline.connectors.sandbox.rest import Rest
 from syncline.connectors.sandbox.routes import Routes
 from syncline.connectors.sandbox.schema import Field, ObjectType
+from syncline.connectors.sandbox.settings import Settings
 from syncline.connectors.sandbox.snapshot import snapshot
 from syncline.connectors.sandbox.writing import Writer
 

@@ -120,11 +120,12 @@ def start_process(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     line = process.stdout.readline() if process.stdout is not None else ""
+    told = json.loads(line or '{"url": "", "client_id": "", "client_secret": ""}')
+    running = SandboxProcess(told["url"], process.pid, told["client_id"], told["client_secret"], process)
     if not line:
-        process.wait()
+        running.stop()
         raise RuntimeError(f"the sandbox process ended with code {process.returncode} before it answered")
-    told = json.loads(line)
-    return SandboxProcess(told["url"], process.pid, told["client_id"], told["client_secret"], process)
+    return running
 
 
 def child() -> None:

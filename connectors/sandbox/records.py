@@ -17,6 +17,7 @@ import pyarrow as pa
 from syncline.connectors.sandbox.clock import DAY_MS, Clock, wire_text
 from syncline.connectors.sandbox.identifiers import Serials, serials_of
 from syncline.connectors.sandbox.schema import ObjectType
+from syncline.connectors.sandbox.settings import Settings
 from syncline.connectors.sandbox.store import Positions, Table, deleted_mask
 from syncline.connectors.sandbox.values import stored_column
 
@@ -62,12 +63,12 @@ class Transaction:
 class Records:
     """All tables of the org and the only way to change them."""
 
-    def __init__(self, types: Mapping[str, ObjectType], clock: Clock) -> None:
+    def __init__(self, types: Mapping[str, ObjectType], clock: Clock, settings: Settings) -> None:
         self.clock = clock
+        self._settings = settings
         self.types = types
         self.tables: dict[str, Table] = {}
         self.logs: dict[str, DeleteLog] = {}
-        self.whole_seconds = True
         self._hidden: dict[str, set[int]] = {}
         self._open: dict[int, Transaction] = {}
         self._begun = 0
@@ -94,10 +95,13 @@ class Records:
         """Serials of the records the user may not see."""
         return np.array(sorted(self._hidden.get(name, ())), np.int64)
 
-    def stamp(self) -> str:
-        """The text of the statement's instant."""
+    def stated_ms(self) -> int:
+        """The instant a statement made now is stamped with."""
         now_ms = self.clock.now_ms()
-        return wire_text(now_ms // 1000 * 1000 if self.whole_seconds else now_ms)
+        return now_ms // 1000 * 1000 if self._settings.whole_seconds else now_ms
+
+    def stamp(self) -> str:
+        return wire_text(self.stated_ms())
 
     # Transactions
 

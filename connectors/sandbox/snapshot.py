@@ -54,7 +54,8 @@ def typed(field: Field, values: pa.Array) -> pa.Array:
     if field.type == "boolean":
         return pc.equal(pc.fill_null(values, "false"), "true")
     if field.type == "time":
-        return pc.replace_substring(values, "Z", "").cast(pa.time64("us"))
+        moments = pc.binary_join_element_wise("1970-01-01T", values, "")
+        return moments.cast(pa.timestamp("us", "UTC")).cast(pa.time64("us"))
     if field.type == "datetime":
         return values.cast(pa.timestamp("us", "UTC"))
     return values.cast(widened(wanted, values) if pa.types.is_decimal(wanted) else wanted)

@@ -60,7 +60,7 @@ class Writer:
         rows = count if count is not None else next(iter(lengths), 1)
         serials = table.allot(rows)
         given = self._records.columns_of(table, values, rows)
-        now = np.full(rows, self._stated_ms(), np.int64)
+        now = np.full(rows, self._records.stated_ms(), np.int64)
         if fill:
             columns = generate(table.kind, self._recipe(serials, (now, now, now), self._sizes({})))
         else:
@@ -70,10 +70,6 @@ class Writer:
         self._records.state(table, serials, lambda: table.append(serials, columns), transaction, visible_after_s)
         ids: list[str] = id_texts(table.kind.key_prefix, serials).to_pylist()
         return ids
-
-    def _stated_ms(self) -> int:
-        now_ms = self._core.clock.now_ms()
-        return now_ms // 1000 * 1000 if self._core.settings.whole_seconds else now_ms
 
     def _bare(self, table: Table, serials: Serials) -> dict[str, pa.Array]:
         rows = len(serials)
@@ -113,7 +109,7 @@ class Writer:
     ) -> None:
         table = self._records.table(name)
         serials = self._records.present(table, ids)
-        at_ms, stamps = self._stated_ms(), self._core.settings.cascade_stamps
+        at_ms, stamps = self._records.stated_ms(), self._core.settings.cascade_stamps
 
         def remove(where: Table, which: Serials, touch: Touch) -> None:
             if hard or "IsDeleted" not in where.kind.fields:
@@ -169,7 +165,7 @@ class Writer:
         changes = self._records.stamps(table, "user", len(serials))
         changes["IsDeleted"] = pa.repeat(pa.scalar("true"), len(serials))
         changes["MasterRecordId"] = pa.repeat(pa.scalar(winner), len(serials))
-        self._records.bin(table, serials, changes, self._stated_ms())
+        self._records.bin(table, serials, changes, self._records.stated_ms())
 
     def purge(self, name: str, ids: Sequence[str] | None) -> None:
         """Empties the bin early: these deleted records, or all of the object."""

@@ -52,7 +52,7 @@ class Caller:
 
     def get(self, path: str, params: dict[str, Any] | None = None, **headers: str) -> Answer:
         target = f"/services/data/v{self.version}{path}" + ("?" + urlencode(params) if params else "")
-        return self.send("GET", target, **headers)
+        return self.send("GET", target, b"", **headers)
 
     def query(self, soql: str, verb: str = "query", **headers: str) -> Answer:
         return self.get(f"/{verb}", {"q": soql}, **headers)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from syncline.connectors.sandbox import Org, SandboxServer
 
+from syncline.connectors.sandbox import Org, SandboxServer
 from tests.sandbox.calling import START, Caller
 
 

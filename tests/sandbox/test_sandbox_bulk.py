@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from syncline.connectors.sandbox import JobPlan, Org
 
+from syncline.connectors.sandbox import JobPlan, Org
 from tests.sandbox.calling import Answer, Caller
 
 SOQL = "SELECT Id, Name, Description FROM Account"
@@ -204,7 +204,9 @@ def test_daily_caps_of_jobs_and_result_size(org: Org, call: Caller) -> None:
     assert call.create_job(SOQL).status == 200
 
 
-@pytest.mark.parametrize(("shape", "status", "body"), [("header", 200, b'"Id"\n'), ("body", 200, b""), ("204", 204, b"")])
+@pytest.mark.parametrize(
+    ("shape", "status", "body"), [("header", 200, b'"Id"\n'), ("body", 200, b""), ("204", 204, b"")]
+)
 def test_zero_rows_come_in_three_shapes(org: Org, call: Caller, shape: Any, status: int, body: bytes) -> None:
     org.settings.bulk_empty = shape
     job_id = call.job("SELECT Id FROM Ledger__c")

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from syncline.connectors.sandbox import Org
 
+from syncline.connectors.sandbox import Org
 from tests.sandbox.calling import START, Caller
 
 NAMES = ["alpha", "Beta", "gamma", None, "100%", "a_b", "O'Hara"]
@@ -275,7 +275,7 @@ def test_rest_values_have_the_rest_forms(org: Org, call: Caller) -> None:
 
 
 def test_an_address_is_null_when_all_its_parts_are(org: Org, call: Caller) -> None:
-    parts = {name: None for name in ("BillingStreet", "BillingCity", "BillingState", "BillingPostalCode")}
+    parts = dict.fromkeys(("BillingStreet", "BillingCity", "BillingState", "BillingPostalCode"))
     org.insert("Account", {"Name": ["None", "Some"], "BillingCountry": [None, "Peru"], **parts}, fill=False)
     rows = {row["Name"]: row["BillingAddress"] for row in call.rows("SELECT Name, BillingAddress FROM Account")}
     assert rows["None"] is None

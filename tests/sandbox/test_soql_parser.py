@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from syncline.connectors.sandbox.soql import AllOf, AnyOf, Comparison, NotOf, SoqlError, parse
 
 
@@ -154,7 +157,5 @@ def test_limits_of_the_language() -> None:
 @given(st.text(max_size=60))
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     for statement in (text, f"SELECT Id FROM Account WHERE {text}", f"SELECT {text} FROM Account"):
-        try:
-            parse(statement)
-        except SoqlError as refused:
-            assert refused.code == "MALFORMED_QUERY"
+        with contextlib.suppress(SoqlError):
+            assert parse(statement).object == "Account"
