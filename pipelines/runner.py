@@ -93,7 +93,7 @@ def describe(context: Context, streams: Sequence[Stream]) -> Schemas:
 def sync(context: Context, streams: Sequence[Stream], schemas: Schemas, horizon: datetime) -> None:
     """Streams that commit together: first the unfinished run's round, if there is one, then this run's."""
     unfinished = unfinished_run(context, streams)
-    if unfinished is not None and unfinished.window.high < horizon:
+    if unfinished is not None:
         context.report.resumed.append(unfinished.run_id)
         context.emit("run_resumed", from_run=unfinished.run_id)
         sync_round(context, streams, schemas, unfinished.window.high, unfinished.run_id, unfinished.started_at)
