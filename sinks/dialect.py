@@ -41,7 +41,7 @@ class Dialect:
 
     def column_type(self, type: pa.DataType) -> exp.DataType:
         """The column type for a canonical Arrow type."""
-        return exp.DataType.build(self._type_text(type), dialect=self.name)
+        return exp.DataType.build(_known_type(self._type_text(type), self.name), copy=True)
 
     def _type_text(self, type: pa.DataType) -> str:
         if pa.types.is_decimal(type):
@@ -57,11 +57,11 @@ class Dialect:
             return None if item is None else pa.list_(item)
         if match := re.fullmatch(r"(?:DECIMAL|NUMERIC)\((\d+),\s*(\d+)\)", text):
             return pa.decimal128(int(match[1]), int(match[2]))
-        wanted = exp.DataType.build(text, dialect=self.name)
-        for arrow, own in self.types.items():
-            if exp.DataType.build(own, dialect=self.name) == wanted:
-                return ARROW_TYPES[arrow]
-        return None
+        wanted = _known_type(text, self.name).this
+        if _known_type(text, self.name).expressions:
+            return None
+        found = (arrow for arrow, own in self.types.items() if _known_type(own, self.name).this == wanted)
+        return ARROW_TYPES.get(next(found, ""))
 
     def fold(self, name: str) -> str:
         """Equal for two names that are one in this warehouse (EXACT-NAMES)."""
@@ -138,8 +138,12 @@ def fill(skeleton: str, tables: Mapping[str, exp.Expr] | None = None, **holes: e
 
     Raises KeyError for a hole or table that nobody fills, so that a typing error cannot become SQL.
     """
-    tree = _parse(skeleton).copy()
-    return tree.transform(_filler(tables or {}, holes))
+    return _parse(skeleton).copy().transform(_filler(tables or {}, holes), copy=False)
+
+
+@cache
+def _known_type(text: str, dialect: str) -> exp.DataType:
+    return exp.DataType.build(text, dialect=dialect)
 
 
 @cache

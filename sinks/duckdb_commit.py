@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from syncline.connectors.errors import FenceLost, SynclineError
+from syncline.connectors.errors import ConfigError, FenceLost, SynclineError
 from syncline.sinks import bookkeeping, comparison, targets
 from syncline.sinks.dialect import DUCKDB, Place
 from syncline.sinks.duckdb_session import Session
@@ -46,15 +46,16 @@ def compare(session: Session, plan: TablePlan, loaded: Mapping[str, Loaded], pla
     (match,) = _matches(session, [plan], loaded, place)
     columns = comparison.columns_to_compare(match)
     with session.reading():
-        _, rows_target, _ = session.run(match.count_rows())[0]
         if match.duplicated:
             session.run(match.supersede())
         session.run(comparison.pair(match))
-        _compare_candidates(session, match, columns, loaded[plan.stream].compare_rows_max)
+        rows_max = loaded[plan.stream].compare_rows_max
+        for first, last in _ranges(session, match, rows_max):
+            session.run(comparison.compare(match, first, last, columns))
         actions = dict(session.run(match.count_changes()))
         rows = session.table(comparison.examples(match))
         examples = [comparison.difference(row, plan, columns) for row in zip(*rows.to_pydict().values(), strict=True)]
-    return comparison.comparison(actions, rows_target, examples)
+    return comparison.comparison(actions, examples)
 
 
 def _matches(session: Session, plans: Sequence[TablePlan], loaded: Mapping[str, Loaded], place: Place) -> list[Match]:
@@ -62,8 +63,10 @@ def _matches(session: Session, plans: Sequence[TablePlan], loaded: Mapping[str, 
     matches = []
     for plan in plans:
         target, staged = shown.get(DUCKDB.fold(plan.target)), loaded.get(plan.stream)
-        if target is None or staged is None or staged.run_id != plan.run_id:
-            raise SynclineError("use staged rows", plan.target, "they were not prepared and loaded by this warehouse")
+        if target is None:
+            raise ConfigError("find target", plan.target, "there is no such table", "run the sync first")
+        if staged is None or staged.run_id != plan.run_id:
+            raise SynclineError("use staged rows", plan.target, "they were not loaded by this warehouse")
         matches.append(Match(plan, target, place, DUCKDB, staged.duplicated))
     return matches
 
@@ -105,13 +108,13 @@ def _classify(session: Session, merge: Merge, staged: int, compare_rows_max: int
     session.run(merge.classify())
     if merge.plan.mode == "snapshot" and merge.plan.on_delete != "ignore":
         session.run(merge.absent())
-    _compare_candidates(session, merge.match, merge.columns_to_compare(), compare_rows_max)
+    for first, last in _ranges(session, merge.match, compare_rows_max):
+        session.run(merge.compare(first, last))
     return row_counts(staged, dict(session.run(merge.match.count_changes())))
 
 
-def _compare_candidates(session: Session, match: Match, columns: Sequence[str], rows_max: int) -> None:
-    for first, last in ranges(session.run(match.count_candidates(rows_max)), rows_max):
-        session.run(match.compare(first, last, columns))
+def _ranges(session: Session, match: Match, rows_max: int) -> Iterator[tuple[int, int]]:
+    return ranges(session.run(match.count_candidates(rows_max)), rows_max)
 
 
 def ranges(parts: Sequence[tuple[int, int]], rows_max: int) -> Iterator[tuple[int, int]]:

@@ -72,21 +72,22 @@ class Match:
             step=number(rows_step),
         )
 
-    def compare(self, first: int, last: int, names: Iterable[str]) -> str:
+    def compare(self, first: int, last: int, names: Iterable[str], word: exp.Expr) -> str:
         """Finds the candidates that differ in any of the columns, null-safe, among the addresses first to last.
 
         The range bounds the memory of the join whatever the table's size (BOUNDED); each range is read once.
         """
-        differ = [exp.NullSafeNEQ(this=column(name, "s"), expression=column(name, "t")) for name in names]
+        differ = [exp.NullSafeNEQ(this=column(name, "s"), expression=self.theirs(name)) for name in names]
         return self.render(
-            "INSERT INTO changes (seq, target, action) SELECT c.seq, c.target, 'differs' FROM changes AS c"
+            "INSERT INTO changes (seq, target, action) SELECT c.seq, c.target, :word FROM changes AS c"
             " JOIN winners AS s ON s._syncline_seq = c.seq JOIN target AS t ON :address = c.target"
             " WHERE c.action = 'candidate' AND c.target BETWEEN :first AND :last AND :differ",
             {"winners": self.staged()},
             address=self.address(),
+            word=word,
             first=number(first),
             last=number(last),
-            differ=exp.or_(*differ) if differ else exp.false(),
+            differ=exp.or_(*differ, copy=False) if differ else exp.false(),
         )
 
     # --- parts of statements --------------------------------------------------------------------------------------
@@ -99,18 +100,46 @@ class Match:
         return column(DELETED_AT_COLUMN, "t").is_(exp.null()) if self.layout.marks else exp.true()
 
     def staged(self) -> exp.Expr:
-        """The staged rows in the target's types: casts only ever widen, exactly (TYPES-FROM-SOURCE)."""
+        """The staged rows in the common types: casts only ever widen, exactly (TYPES-FROM-SOURCE)."""
         selected: list[exp.Expr] = []
         for field in self.plan.columns:
-            own = self.layout.find(field.name, self.dialect)
-            held = self.dialect.arrow_type(self.layout.types[own]) if own else None
+            common = self._common_type(field)
             value: exp.Expr = column(field.name)
-            if held is not None and held != lattice.canonical(field.type):
-                cast = exp.cast(value, self.dialect.column_type(held))
-                value = exp.alias_(cast, field.name, quoted=True)
+            if common != lattice.canonical(field.type):
+                value = exp.alias_(exp.cast(value, self.dialect.column_type(common)), field.name, quoted=True)
             selected.append(value)
         flags = (column(name) for name in (DELETED_COLUMN, SEQUENCE_COLUMN, TOMBSTONE_COLUMN))
         return exp.select(*selected, *flags).from_(staging(self.plan).rows).subquery()
+
+    def live(self) -> exp.Expr:
+        """Identity and address of the target's rows that are not marked as deleted."""
+        skeleton = "SELECT :address FROM target AS t WHERE :live"
+        tables = {"target": self.place.table(self.plan.target)}
+        query = fill(skeleton, tables, address=self.address(), live=self.is_live())
+        assert isinstance(query, exp.Select)
+        return query.select(
+            *(exp.alias_(self.theirs(name), name, quoted=True) for name in identity(self.plan))
+        ).subquery()
+
+    def theirs(self, name: str) -> exp.Expr:
+        """The target's value of a source column, in the common type; null where the target has no such column yet.
+
+        After ``prepare`` that is simply the column.
+        """
+        held, common = self._held_type(name), self._common_type(self.plan.columns.field(name))
+        if held is None:
+            return exp.cast(exp.null(), self.dialect.column_type(common))
+        return column(name, "t") if held == common else exp.cast(column(name, "t"), self.dialect.column_type(common))
+
+    def _held_type(self, name: str) -> pa.DataType | None:
+        own = self.layout.find(name, self.dialect)
+        return self.dialect.arrow_type(self.layout.types[own]) if own else None
+
+    def _common_type(self, field: pa.Field) -> pa.DataType:
+        """The target's type as soon as ``prepare`` ran; before, the one it is going to have, or else text."""
+        held = self._held_type(field.name)
+        common = lattice.join(field.type if held is None else held, field.type)
+        return pa.string() if common is None else common
 
     def winners(self) -> exp.Expr:
         query = self.staged()
@@ -150,7 +179,7 @@ class Match:
             tree.this.set("expressions", [exp.to_identifier(name, quoted=True) for name in columns])
         if values:
             query = tree.expression if isinstance(tree, exp.Insert) else tree
-            query.set("expressions", [value.copy() for value in values])
+            query.set("expressions", list(values))
         return self.dialect.render(tree)
 
 

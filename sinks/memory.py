@@ -247,9 +247,22 @@ def _newest(plan: TablePlan, table: Table, staged: Sequence[Row]) -> dict[Key, t
         tombstone = any(name not in row for name in plan.columns.names)
         cast = dict(row)
         for column in plan.columns:
-            cast[column.name] = _cast(row.get(column.name), column.type, table.types[column.name])
+            cast[column.name] = _cast(row.get(column.name), column.type, _common_type(table, column))
         newest[_key(plan, cast)] = (cast, tombstone)
     return newest
+
+
+def _common_type(table: Table, column: pa.Field) -> pa.DataType:
+    """After ``prepare`` the target's own type; before, the one it is going to have, or else text."""
+    common = lattice.join(table.types.get(column.name, column.type), column.type)
+    return pa.string() if common is None else common
+
+
+def _in_common_types(plan: TablePlan, table: Table, row: Row) -> Row:
+    return {
+        column.name: _cast(row.get(column.name), table.types.get(column.name), _common_type(table, column))
+        for column in plan.columns
+    }
 
 
 def _key(plan: TablePlan, row: Row) -> Key:
@@ -286,16 +299,19 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _compare(plan: TablePlan, table: Table, staged: Sequence[Row]) -> Comparison:
-    winners = _newest(plan, table, staged)
-    source = {key: row for key, (row, _) in winners.items() if not row[DELETED_COLUMN]}
-    target = {_key(plan, row): row for row in table.rows if row.get(DELETED_AT_COLUMN) is None}
-    differences = [Difference("missing", key) for key in source if key not in target]
+    """Differences of keys that changed at or after the target's watermark are pending, not differences."""
+    winners = {key: row for key, (row, _) in _newest(plan, table, staged).items()}
+    source = {key: row for key, row in winners.items() if not row[DELETED_COLUMN]}
+    live = (_in_common_types(plan, table, row) for row in table.rows if row.get(DELETED_AT_COLUMN) is None)
+    target = {_key(plan, row): row for row in live}
+    found = [Difference("missing", key) for key in source if key not in target]
     if plan.on_delete != "ignore":
-        differences += [Difference("extra", key) for key in target if key not in source]
+        found += [Difference("extra", key) for key in target if key not in source]
     for key in source.keys() & target.keys():
         names = (name for name in plan.columns.names if not _equal(source[key][name], target[key][name]))
         if different := tuple(names):
-            differences.append(Difference("different", key, different))
+            found.append(Difference("different", key, different))
+    differences = [each for each in found if not _is_recent(plan, winners.get(each.key, {}))]
     kinds = [difference.kind for difference in differences]
     return Comparison(
         rows_source=len(source),
@@ -304,4 +320,5 @@ def _compare(plan: TablePlan, table: Table, staged: Sequence[Row]) -> Comparison
         extra=kinds.count("extra"),
         different=kinds.count("different"),
         examples=tuple(differences[:DIFFERENCES_MAX]),
+        pending=len(found) - len(differences),
     )

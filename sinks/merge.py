@@ -136,10 +136,11 @@ class Merge:
             old=exp.and_(*conditions) if conditions else exp.true(),
         )
 
-    def columns_to_compare(self) -> list[str]:
-        """The columns in which a candidate may differ: its key and cursor are known to be equal."""
+    def compare(self, first: int, last: int) -> str:
+        """Finds the candidates that differ, among a range of target addresses; key and cursor are known to be equal."""
         known = {*self.plan.key, self.plan.cursor}
-        return [name for name in self.plan.columns.names if name not in known]
+        names = [name for name in self.plan.columns.names if name not in known]
+        return self.match.compare(first, last, names, text("differs"))
 
     # --- writing --------------------------------------------------------------------------------------------------
 

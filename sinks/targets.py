@@ -46,14 +46,18 @@ RUNS_COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A target as the catalog shows it: its columns' types by name, in order."""
+    """A target as the catalog shows it: its columns' types by name, in order; and those names by folded name."""
 
     types: Mapping[str, str]
+    names: Mapping[str, str]
+
+    @staticmethod
+    def of(types: Mapping[str, str], dialect: Dialect) -> Layout:
+        return Layout(types, {dialect.fold(name): name for name in types})
 
     def find(self, name: str, dialect: Dialect) -> str | None:
         """The column that ``name`` is in this warehouse, as the target spells it."""
-        wanted = dialect.fold(name)
-        return next((own for own in self.types if dialect.fold(own) == wanted), None)
+        return self.names.get(dialect.fold(name))
 
     @property
     def marks(self) -> bool:
@@ -77,7 +81,7 @@ def layouts(rows: Sequence[tuple[str, str, str]], dialect: Dialect) -> dict[str,
     tables: dict[str, dict[str, str]] = {}
     for table, name, type in rows:
         tables.setdefault(dialect.fold(table), {})[name] = type
-    return {table: Layout(types) for table, types in tables.items()}
+    return {table: Layout.of(types, dialect) for table, types in tables.items()}
 
 
 def bookkeeping(place: Place, dialect: Dialect) -> list[str]:

@@ -1,0 +1,24 @@
+"""Every warehouse passes the same laws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from syncline.sinks.conformance import WarehouseConformance
+from syncline.sinks.conformance_compare import ComparerLaws
+from syncline.sinks.trial import House
+from tests.sinks.houses import DuckDBHouse, MemoryHouse
+
+
+class TestMemory(WarehouseConformance, ComparerLaws):
+    @pytest.fixture
+    def house(self) -> House:
+        return MemoryHouse()
+
+
+class TestDuckDB(WarehouseConformance, ComparerLaws):
+    @pytest.fixture
+    def house(self, path: Path) -> House:
+        return DuckDBHouse(path)
