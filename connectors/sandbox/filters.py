@@ -17,7 +17,7 @@ from syncline.connectors.sandbox.identifiers import normalise, serials_of
 from syncline.connectors.sandbox.meaning import Column, Meaning, datetime_text, named_range
 from syncline.connectors.sandbox.schema import NUMBERS
 from syncline.connectors.sandbox.soql import AllOf, AnyOf, Comparison, Condition, Literal, NotOf
-from syncline.connectors.sandbox.store import Positions, Segment, Selection, Table, gather
+from syncline.connectors.sandbox.store import Positions, Segment, Selection, Table, gathering
 
 Mask = npt.NDArray[np.bool_]
 
@@ -47,7 +47,7 @@ class View:
             table = self._tables[target.name]
             following = column.steps[number + 1][0] if number + 1 < len(column.steps) else column.field
             places = table.locate(serials_of(target.key_prefix, values))
-            values = gather(table.segments, places, following.name)
+            values = gathering(table.segments, places).column(following.name)
         return values
 
     def numbers(self, column: Column) -> pa.Array:

@@ -52,42 +52,65 @@ _NO_ROWS: Final = Segment(np.empty(0, np.int64), {}, np.empty(0, np.bool_))
 """Stands where a segment was whose every version is dead, so that the numbers of the others hold."""
 
 
-def gather(segments: Sequence[Segment], positions: Positions, name: str) -> pa.Array:
-    """The column's values at ``positions``, in that order; null at -1."""
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Rows of one segment: ``rows`` from ``first`` on, or those at ``places``; without a segment, nulls."""
+
+    segment: Segment | None
+    first: int
+    rows: int
+    places: pa.Array | None
+
+    def column(self, name: str) -> pa.Array:
+        if self.segment is None:
+            return pa.nulls(self.rows, pa.string())
+        column = self.segment.column(name)
+        return column.slice(self.first, self.rows) if self.places is None else column.take(self.places)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """How to fetch rows that lie in several segments; worked out once, used for every column."""
+
+    runs: tuple[_Run, ...]
+    back: pa.Array | None
+
+    def column(self, name: str) -> pa.Array:
+        if not self.runs:
+            return pa.array([], pa.string())
+        parts = [run.column(name) for run in self.runs]
+        whole = parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
+        return whole if self.back is None else whole.take(self.back)
+
+
+def gathering(segments: Sequence[Segment], positions: Positions) -> Gathering:
+    """The way to the rows at ``positions``, in that order; -1 gives nulls.
+
+    Rows in long runs are sliced or taken run by run; rows scattered over segments are grouped first, then put back.
+    """
     if not len(positions):
-        return pa.array([], pa.string())
+        return Gathering((), None)
     numbers = positions >> _ROW_BITS
     turns = np.flatnonzero(np.diff(numbers)) + 1
-    used = np.unique(numbers)
-    if len(turns) + 1 > 2 * len(used) + 8:
-        return _gather_scattered(segments, positions, numbers, used, name)
+    back: pa.Array | None = None
+    if len(turns) > 8 and len(turns) + 1 > 2 * len(np.unique(numbers)):
+        order = np.argsort(numbers, kind="stable")
+        returning = np.empty(len(order), np.int64)
+        returning[order] = np.arange(len(order))
+        back, positions, numbers = pa.array(returning), positions[order], numbers[order]
+        turns = np.flatnonzero(np.diff(numbers)) + 1
     bounds = [0, *turns.tolist(), len(positions)]
-    parts = [_run(segments, positions[a:b], name) for a, b in pairwise(bounds)]
-    return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
+    return Gathering(tuple(_run(segments, positions[a:b]) for a, b in pairwise(bounds)), back)
 
 
-def _run(segments: Sequence[Segment], positions: Positions, name: str) -> pa.Array:
+def _run(segments: Sequence[Segment], positions: Positions) -> _Run:
     first = int(positions[0])
     if first < 0:
-        return pa.nulls(len(positions), pa.string())
-    column = segments[first >> _ROW_BITS].column(name)
-    row = first & _ROW_MASK
+        return _Run(None, 0, len(positions), None)
+    segment, row = segments[first >> _ROW_BITS], first & _ROW_MASK
     if int(positions[-1]) - first == len(positions) - 1 and bool((np.diff(positions) == 1).all()):
-        return column.slice(row, len(positions))
-    return column.take(pa.array(positions & _ROW_MASK))
-
-
-def _gather_scattered(
-    segments: Sequence[Segment], positions: Positions, numbers: Positions, used: Positions, name: str
-) -> pa.Array:
-    order = np.argsort(numbers, kind="stable")
-    back = np.empty(len(order), np.int64)
-    back[order] = np.arange(len(order))
-    grouped = positions[order]
-    cuts = np.searchsorted(numbers[order], used)
-    bounds = [*cuts.tolist(), len(grouped)]
-    parts = [_run(segments, grouped[a:b], name) for a, b in pairwise(bounds)]
-    return pa.concat_arrays(parts).take(pa.array(back))
+        return _Run(segment, row, len(positions), None)
+    return _Run(segment, 0, len(positions), pa.array(positions & _ROW_MASK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +119,7 @@ class Selection:
 
     segments: tuple[Segment, ...]
     positions: Positions
+    _ways: list[Gathering] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def rows(self) -> int:
@@ -109,7 +133,9 @@ class Selection:
             yield self.page(start, rows)
 
     def column(self, name: str) -> pa.Array:
-        return gather(self.segments, self.positions, name)
+        if not self._ways:
+            self._ways.append(gathering(self.segments, self.positions))
+        return self._ways[0].column(name)
 
     def serials(self) -> Serials:
         found = np.empty(self.rows, np.int64)
