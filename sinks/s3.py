@@ -20,7 +20,7 @@ from syncline.connectors.secret import Secret
 
 if TYPE_CHECKING:
     from obstore.auth.boto3 import Boto3CredentialProvider
-    from obstore.store import S3Config, S3Store
+    from obstore.store import ClientConfig, RetryConfig, S3Config, S3Store
 
 Encryption: TypeAlias = Literal["s3", "kms"]
 
@@ -29,6 +29,10 @@ RETRY_TIMEOUT_S = 120
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_LONGEST_S = 15.0
+CONNECT_TIMEOUT_S = 10
+REQUEST_TIMEOUT_S = 300
+
+_REGION = "us-east-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +103,13 @@ def open_bucket(settings: S3Settings, signed: bool = True) -> S3Store:
     """
     from obstore.store import S3Store
 
-    config: S3Config = {"region": settings.region or _environment_region() or "us-east-1"}
     endpoint = endpoint_in_use(settings)
+    config = _encryption(settings)
+    config["region"] = (
+        settings.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _REGION
+    )
     if endpoint:
         config["endpoint"] = endpoint
-    if settings.sse == "s3":
-        config["server_side_encryption"] = "AES256"
-    if settings.sse == "kms":
-        config["server_side_encryption"] = "aws:kms"
-        config["sse_bucket_key_enabled"] = True  # up to 99 % fewer calls to KMS (S3 user guide, bucket keys)
-        if settings.kms_key_id:
-            config["sse_kms_key_id"] = settings.kms_key_id
     provider = None
     if not signed:
         config["skip_signature"] = True
@@ -123,25 +123,41 @@ def open_bucket(settings: S3Settings, signed: bool = True) -> S3Store:
     return S3Store(
         settings.bucket,
         config=config,
-        client_options={
-            "allow_http": bool(endpoint and endpoint.startswith("http://")),
-            "connect_timeout": timedelta(seconds=10),
-            "timeout": timedelta(seconds=300),
-        },
-        retry_config={
-            "max_retries": settings.retries_max,
-            "retry_timeout": timedelta(seconds=RETRY_TIMEOUT_S),
-            "backoff": {
-                "init_backoff": timedelta(seconds=BACKOFF_FIRST_S),
-                "max_backoff": timedelta(seconds=BACKOFF_LONGEST_S),
-            },
-        },
+        client_options=_client_options(endpoint),
+        retry_config=_retries(settings),
         credential_provider=provider,
     )
 
 
-def _environment_region() -> str | None:
-    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+def _encryption(settings: S3Settings) -> S3Config:
+    if settings.sse == "s3":
+        return {"server_side_encryption": "AES256"}
+    if settings.sse is None:
+        return {}
+    # With a bucket key up to 99 % fewer calls go to KMS (S3 user guide, bucket keys).
+    config: S3Config = {"server_side_encryption": "aws:kms", "sse_bucket_key_enabled": True}
+    if settings.kms_key_id:
+        config["sse_kms_key_id"] = settings.kms_key_id
+    return config
+
+
+def _client_options(endpoint: str | None) -> ClientConfig:
+    return {
+        "allow_http": bool(endpoint and endpoint.startswith("http://")),
+        "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT_S),
+        "timeout": timedelta(seconds=REQUEST_TIMEOUT_S),
+    }
+
+
+def _retries(settings: S3Settings) -> RetryConfig:
+    return {
+        "max_retries": settings.retries_max,
+        "retry_timeout": timedelta(seconds=RETRY_TIMEOUT_S),
+        "backoff": {
+            "init_backoff": timedelta(seconds=BACKOFF_FIRST_S),
+            "max_backoff": timedelta(seconds=BACKOFF_LONGEST_S),
+        },
+    }
 
 
 def _profile_credentials(settings: S3Settings) -> Boto3CredentialProvider | None:
