@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -94,6 +95,7 @@ class Jobs:
         self._made: list[int] = []
         self._stored: list[tuple[int, int]] = []
         self._next_plans: list[JobPlan] = []
+        self._serials = itertools.count(core.random.randrange(1_000_000))
 
     def plan_next(self, plan: JobPlan) -> None:
         """Decides the fate of the next job that is created; several calls queue up."""
@@ -140,9 +142,12 @@ class Jobs:
             told = f"Max bulk v2 query result size stored ({kb_max}) kb per 24 hrs has been exceeded"
             raise ApiError(400, "LIMIT_EXCEEDED", told)
 
-    def jobs_left(self) -> int:
-        since_ms = self._core.clock.now_ms() - DAY_MS
-        return max(0, self._core.settings.bulk_jobs_max - sum(at > since_ms for at in self._made))
+    def left(self) -> tuple[int, int]:
+        """How many jobs, and how many kilobytes of results, the next hours may still have."""
+        since_ms, settings = self._core.clock.now_ms() - DAY_MS, self._core.settings
+        made = sum(at > since_ms for at in self._made)
+        stored_kb = sum(size for at, size in self._stored if at > since_ms) // 1024
+        return max(0, settings.bulk_jobs_max - made), max(0, settings.bulk_result_kb_max - stored_kb)
 
     def _understood(self, soql: str) -> Meaning:
         """The statement, if Bulk takes it (guide, SOQL considerations)."""
@@ -176,7 +181,7 @@ class Jobs:
         plan = self._next_plans.pop(0) if self._next_plans else JobPlan()
         now_ms = clock.now_ms()
         job = Job(
-            id_text("750", len(self._made) + len(self._jobs) + self._core.random.randrange(1, 10_000) * 100_000),
+            id_text("750", next(self._serials)),
             asked["operation"], meaning, version, asked.get("columnDelimiter", "COMMA"), asked.get("lineEnding", "LF"),
             now_ms, plan,
         )  # fmt: skip

@@ -69,7 +69,8 @@ def _set(org: Any, arguments: Mapping[str, Json]) -> None:
 
 
 def _log(org: Any, arguments: Mapping[str, Json]) -> list[Json]:
-    return [asdict(entry) for entry in org.log.entries[int(arguments.get("after", 0)) :]]
+    after = int(arguments.get("after", 0))
+    return [asdict(entry) for entry in org.log.entries if entry.number > after]
 
 
 _SPECIAL: Final[Mapping[str, Callable[[Any, dict[str, Json]], object]]] = {

@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
+ENTRIES_KEPT: Final = 100_000
+
 _KINDS: Final = tuple(
     (method, re.compile(pattern), kind)
     for method, pattern, kind in (
@@ -52,18 +54,24 @@ def kind_of(method: str, path: str) -> str:
 
 
 class RequestLog:
+    """``entries`` are the latest requests, at least ``ENTRIES_KEPT`` of them; totals count all since ``clear``."""
+
     def __init__(self) -> None:
         self.entries: list[LogEntry] = []
+        self._counts: Counter[str] = Counter()
 
     def add(self, at_ms: int, method: str, target: str, path: str) -> LogEntry:
-        entry = LogEntry(len(self.entries) + 1, at_ms, method, target, kind_of(method, path))
+        entry = LogEntry(self._counts.total() + 1, at_ms, method, target, kind_of(method, path))
+        self._counts[entry.kind] += 1
         self.entries.append(entry)
+        if len(self.entries) > 2 * ENTRIES_KEPT:
+            del self.entries[:ENTRIES_KEPT]
         return entry
 
     def totals(self) -> dict[str, int]:
         """Requests by kind, every attempt counted; ``all`` is their sum."""
-        counts = Counter(entry.kind for entry in self.entries)
-        return {"all": len(self.entries), **dict(sorted(counts.items()))}
+        return {"all": self._counts.total(), **dict(sorted(self._counts.items()))}
 
     def clear(self) -> None:
         self.entries.clear()
+        self._counts.clear()

@@ -16,7 +16,9 @@ from syncline.connectors.sandbox.schema import ObjectType
 from syncline.connectors.sandbox.store import Selection, Table
 from syncline.connectors.sandbox.wire import WireStyle, csv_values, escaped, json_values, quoted
 
-CSV_BLOCK_ROWS: Final = 8_192
+CSV_BLOCK_ROWS: Final = 2_048
+"""Even when every value is the longest text there is, a block's column stays below Arrow's 2 GiB."""
+
 DELIMITERS: Final[Mapping[str, str]] = {
     "BACKQUOTE": "`", "CARET": "^", "COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "TAB": "\t",
 }  # fmt: skip

@@ -10,18 +10,18 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 import numpy as np
+import pyarrow.compute as pc
 
 from syncline.connectors.connector import Json
-from syncline.connectors.sandbox.clock import DAY_MS, http_date, rest_text, to_ms
+from syncline.connectors.sandbox.clock import DAY_MS, http_date, rest_text, to_ms, wire_text
 from syncline.connectors.sandbox.core import VERSION_LATEST, VERSION_LEAST, Core
-from syncline.connectors.sandbox.data import datetime_texts
 from syncline.connectors.sandbox.http import ApiError, Chunk, Request, Response, json_response, not_found
 from syncline.connectors.sandbox.identifiers import DIGITS, id_texts, normalise
 from syncline.connectors.sandbox.meaning import Meaning
 from syncline.connectors.sandbox.pages import json_rows
 from syncline.connectors.sandbox.schema import ObjectType
 from syncline.connectors.sandbox.soql import SoqlError
-from syncline.connectors.sandbox.store import Selection, Table
+from syncline.connectors.sandbox.store import Selection, Table, deleted_mask
 
 CURSORS_MAX: Final = 500
 REPLICATION_IDS_MAX: Final = 600_000
@@ -198,8 +198,7 @@ class Rest:
         now = table.select(positions[positions >= 0])
         if cursor.include_deleted or "IsDeleted" not in cursor.meaning.kind.fields:
             return now
-        living = ~np.asarray(now.column("IsDeleted").to_numpy(zero_copy_only=False) == "true")
-        return table.select(now.positions[living])
+        return table.select(now.positions[~deleted_mask(now.column("IsDeleted"))])
 
     def _records(self, meaning: Meaning, page: Selection, version: str, parents: Mapping[str, Table]) -> memoryview:
         return json_rows(page, meaning.kind, meaning.columns, parents, self._core.settings.wire, version)
@@ -224,11 +223,11 @@ class Rest:
         if stamp not in kind.fields:
             raise ApiError(400, "INVALID_TYPE_FOR_OPERATION", f"{kind.name} has no modification stamp")
         rows = self._core.records.table(kind.name).everything()
-        stamps = np.asarray(rows.column(stamp).to_numpy(zero_copy_only=False), dtype=object)
-        low, high = datetime_texts(np.array([start_ms, end_ms])).to_pylist()
-        hit = (stamps >= low) & (stamps < high)
+        stamps = rows.column(stamp)
+        within = pc.and_(pc.greater_equal(stamps, wire_text(start_ms)), pc.less(stamps, wire_text(end_ms)))
+        hit = np.asarray(pc.fill_null(within, False))
         if "IsDeleted" in kind.fields:
-            hit &= rows.column("IsDeleted").to_numpy(zero_copy_only=False) != "true"
+            hit = hit & ~deleted_mask(rows.column("IsDeleted"))
         self._bounded(int(hit.sum()))
         ids = id_texts(kind.key_prefix, rows.serials()[hit]).to_pylist()
         return json_response({"ids": ids, "latestDateCovered": self._covered(end_ms)})
@@ -280,13 +279,15 @@ class Rest:
 
     # Limits
 
-    def limits(self, query_jobs_left: int) -> Response:
-        most = self._core.settings.api_calls_max
-        left = max(0, most - self._core.quota.used())
-        jobs = {"Max": self._core.settings.bulk_jobs_max, "Remaining": query_jobs_left}
+    def limits(self, jobs_left: int, results_kb_left: int) -> Response:
+        settings = self._core.settings
+        left = max(0, settings.api_calls_max - self._core.quota.used())
         return json_response({
-            "DailyApiRequests": {"Max": most, "Remaining": left}, "DailyBulkV2QueryJobs": jobs,
-            "DailyBulkV2QueryFileStorageMB": {"Max": 976_562, "Remaining": 976_562},
+            "DailyApiRequests": {"Max": settings.api_calls_max, "Remaining": left},
+            "DailyBulkV2QueryJobs": {"Max": settings.bulk_jobs_max, "Remaining": jobs_left},
+            "DailyBulkV2QueryFileStorageMB": {
+                "Max": settings.bulk_result_kb_max // 1024, "Remaining": results_kb_left // 1024,
+            },
             "DailyBulkApiBatches": {"Max": 15_000, "Remaining": 15_000},
         })  # fmt: skip
 

@@ -133,7 +133,7 @@ _ROUTES: Final[tuple[tuple[str, re.Pattern[str], _Handler], ...]] = tuple(
         ("GET", r"/query", lambda r, q, v, p: r.rest.query(q, v, False)),
         ("GET", r"/queryAll", lambda r, q, v, p: r.rest.query(q, v, True)),
         ("GET", r"/query(?:All)?/([\w-]+)", lambda r, q, v, p: r.rest.more(v, p[0])),
-        ("GET", r"/limits", lambda r, q, v, p: r.rest.limits(r.jobs.jobs_left())),
+        ("GET", r"/limits", lambda r, q, v, p: r.rest.limits(*r.jobs.left())),
         ("GET", r"/limits/recordCount", lambda r, q, v, p: r.rest.record_count(q)),
         ("POST", r"/composite/batch", lambda r, q, v, p: r.batch(q, v)),
         ("POST", r"/jobs/query", lambda r, q, v, p: r.jobs.create(q, v)),

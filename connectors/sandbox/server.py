@@ -41,7 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
         except ConnectionError:
             self.close_connection = True
 
-    do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = do_HEAD = _serve
+    do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _serve
 
     def _send(self, response: Response) -> None:
         if response.delay_s:

@@ -140,9 +140,10 @@ class Writer:
                 continue
             rows = child.everything()
             log = self._records.logs[child_name].deleted_ms
-            parents = serials_of(table.kind.key_prefix, rows.column(field)).tolist()
-            mine = rows.serials().tolist()
-            back = [s for s, parent in zip(mine, parents, strict=True) if parent in when and log.get(s) == when[parent]]
+            parents = serials_of(table.kind.key_prefix, rows.column(field))
+            theirs = np.flatnonzero(np.isin(parents, serials))
+            pairs = zip(rows.serials()[theirs].tolist(), parents[theirs].tolist(), strict=True)
+            back = [child_serial for child_serial, parent in pairs if log.get(child_serial) == when[parent]]
             self._restore(child, np.array(back, np.int64))
 
     def _restore(self, table: Table, serials: Serials) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import date
 from decimal import Decimal
 
@@ -285,3 +286,25 @@ def test_the_snapshot_hides_or_shows_deleted_rows(org: Org) -> None:
     whole = org.snapshot("Account", include_deleted=True)
     assert whole["Id"].to_pylist() == sorted(whole["Id"].to_pylist())
     assert [row["Id"] for row in whole.to_pylist() if row["IsDeleted"]] == gone
+
+
+def test_readers_see_every_record_once_while_others_write(org: Org) -> None:
+    ids = org.ids("Account")
+    wrong: list[object] = []
+
+    def read() -> None:
+        call = Caller(org)
+        for _ in range(10):
+            rows = call.rows("SELECT Id, Name, Owner.Name FROM Account", sforce_query_options="batchSize=200")
+            if sorted(row["Id"] for row in rows) != ids:
+                wrong.append(len(rows))
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for number in range(60):
+        org.update("Account", ids[number : number + 90], {"Name": f"n{number}"})
+        org.update("User", org.ids("User"), {"Name": f"u{number}"})
+    for reader in readers:
+        reader.join()
+    assert not wrong

@@ -283,5 +283,7 @@ def test_the_log_counts_by_kind(org: Org, call: Caller) -> None:
     call.results(job_id)
     totals = org.log.totals()
     assert totals == {"all": 5, "bulk_create": 1, "bulk_results": 1, "limits": 1, "query": 2}
-    assert [entry.rows for entry in org.log.entries] == [0, 300, 300, 0, 300]
+    left = call.get("/limits").json["DailyBulkV2QueryJobs"]
+    assert left == {"Max": 10_000, "Remaining": 9_999}
+    assert [entry.rows for entry in org.log.entries] == [0, 300, 300, 0, 300, 0]
     assert from_ms(org.log.entries[0].at_ms) == START
