@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from syncline.connectors.errors import ConfigError, SignInError
 from syncline.connectors.salesforce.faults import Answer, answer_of, broken
-from syncline.connectors.salesforce.hosts import LOGIN_HOSTS, audience_of, require_safe
+from syncline.connectors.salesforce.hosts import audience_of, require_safe
 from syncline.connectors.secret import Secret
 
 if TYPE_CHECKING:
@@ -149,8 +149,8 @@ class UsernamePassword:
                 session=cast("requests.Session", courier),
                 scratch_url=self.origin,
             )
-        except SalesforceAuthenticationFailed as error:
-            answer = Answer(courier.last.status, str(error.code), str(error.message))
+        except SalesforceAuthenticationFailed:
+            answer = answer_of(courier.last.status, courier.last.body)
             raise _refusal(self.origin, answer, courier.last, now) from None
         except ExpatError:
             raise broken("sign in to Salesforce", self.origin, "the login answer is not XML") from None
@@ -208,7 +208,7 @@ def _token(post: Post, origin: str, form: Mapping[str, str], now: Callable[[], d
 
 
 def _refusal(origin: str, answer: Answer, reply: Reply, now: Callable[[], datetime]) -> SignInError:
-    return SignInError("sign in to Salesforce", origin, str(answer), _hint(origin, answer, _skew(reply, now)))
+    return SignInError("sign in to Salesforce", origin, str(answer), _hint(answer, _skew(reply, now)))
 
 
 def _skew(reply: Reply, now: Callable[[], datetime]) -> timedelta:
@@ -220,11 +220,11 @@ def _skew(reply: Reply, now: Callable[[], datetime]) -> timedelta:
         return timedelta()
 
 
-def _hint(origin: str, answer: Answer, skew: timedelta) -> str:
+def _hint(answer: Answer, skew: timedelta) -> str:
     if abs(skew) > CLOCK_SKEW_MAX:
         minutes, side = abs(skew).total_seconds() / 60, "ahead of" if skew > timedelta() else "behind"
         return f"this machine's clock is {minutes:.0f} min {side} Salesforce's, which spoils signed assertions; set it"
-    if origin.removeprefix("https://") in LOGIN_HOSTS and answer.code in ("unsupported_grant_type", "invalid_request"):
+    if answer.code == "unsupported_grant_type":
         return "this way to sign in works at the org's My Domain only: set SALESFORCE_DOMAIN to it"
     for key, hint in _HINTS:
         if key in answer.code or key in answer.message:
@@ -236,6 +236,7 @@ _HINTS: Final = (
     ("approved this consumer", "pre-authorise the user's profile or permission set on the connected app"),
     ("inactive", "the user is inactive, or the org is: ask the Salesforce administrator"),
     ("no client credentials user", "set a Run As user under Client Credentials Flow in the connected app"),
+    ("not supported on this domain", "set SALESFORCE_DOMAIN to the org's My Domain, such as acme.my"),
     ("invalid_client", "SALESFORCE_CLIENT_ID or SALESFORCE_CLIENT_SECRET is wrong"),
     ("invalid_grant", "the user name, the key or the connected app does not fit this org; a sandbox has its own"),
     ("INVALID_LOGIN", "user name, password or security token is wrong, or the org wants SALESFORCE_DOMAIN=test"),

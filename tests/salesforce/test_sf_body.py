@@ -49,11 +49,11 @@ GZIP = {"Content-Encoding": "gzip"}
 CHUNKED = {"Transfer-Encoding": "chunked"}
 
 
-def body_of(content: bytes, headers: Mapping[str, str] = {}, fails: bool = False) -> Body:  # noqa: B006
+def body_of(content: bytes, headers: Mapping[str, str] = {}, fails: bool = False) -> Body:
     return Body(cast(requests.Response, Response(content, headers, fails)), "read", "Account", running)
 
 
-def csv_of(content: bytes, headers: Mapping[str, str] = {}) -> CsvBytes:  # noqa: B006
+def csv_of(content: bytes, headers: Mapping[str, str] = {}) -> CsvBytes:
     return CsvBytes(body_of(content, headers))
 
 
