@@ -17,7 +17,7 @@ from syncline.connectors.sandbox.identifiers import normalise, serials_of
 from syncline.connectors.sandbox.meaning import Column, Meaning, datetime_text, named_range
 from syncline.connectors.sandbox.schema import NUMBERS
 from syncline.connectors.sandbox.soql import AllOf, AnyOf, Comparison, Condition, Literal, NotOf
-from syncline.connectors.sandbox.store import Positions, Segment, Selection, Table, gathering
+from syncline.connectors.sandbox.store import Change, Positions, Segment, Selection, Table, gathering
 
 Mask = npt.NDArray[np.bool_]
 
@@ -50,13 +50,14 @@ class View:
             values = gathering(table.segments, places).column(following.name)
         return values
 
-    def numbers(self, column: Column) -> pa.Array:
-        if column.steps or not isinstance(self._of, Segment):
-            return self.texts(column).cast(pa.float64())
-        name = column.field.name
-        if name not in self._of.typed:
-            self._of.typed[name] = self._of.column(name).cast(pa.float64())
-        return self._of.typed[name]
+    def changed(self, column: Column, change: Change) -> pa.Array:
+        """The column's texts in another form."""
+        return change(self._follow(column)) if column.steps else self._of.changed(column.field.name, change)
+
+
+def floats(values: pa.Array) -> pa.Array:
+    """Plain decimal texts as numbers to compare."""
+    return values.cast(pa.float64())
 
 
 def _mask(values: pa.Array) -> Mask:
@@ -84,7 +85,7 @@ def _compare(test: Comparison, column: Column, view: View, now_ms: int) -> Mask:
     if test.operator == "NOT IN":
         return ~_compare(Comparison(test.field, "IN", test.values), column, view, now_ms)
     if column.field.type in NUMBERS:
-        return _compare_numbers(test, view.numbers(column))
+        return _compare_numbers(test, view.changed(column, floats))
     texts = view.texts(column)
     if test.values[0].kind == "named":
         return _compare_range(test, column, texts, now_ms)
@@ -159,7 +160,7 @@ def ordered(selection: Selection, meaning: Meaning, tables: Mapping[str, Table])
     for number, key in enumerate(meaning.query.order):
         column = meaning.column(key.field)
         if column.field.type in NUMBERS:
-            values = view.numbers(column)
+            values = view.changed(column, floats)
         else:
             values = view.texts(column)
             values = values if column.field.type in _CASELESS else pc.utf8_lower(values)

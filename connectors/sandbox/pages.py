@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from syncline.connectors.sandbox.filters import View
 from syncline.connectors.sandbox.meaning import Column
 from syncline.connectors.sandbox.schema import ObjectType
+from syncline.connectors.sandbox.settings import WireStyle
 from syncline.connectors.sandbox.store import Selection, Table
-from syncline.connectors.sandbox.wire import WireStyle, csv_values, escaped, json_values, quoted
+from syncline.connectors.sandbox.wire import csv_values, escaped, json_values, quoted
 
 CSV_BLOCK_ROWS: Final = 2_048
 """Even when every value is the longest text there is, a block's column stays below Arrow's 2 GiB."""
@@ -50,7 +51,7 @@ def csv_blocks(
     """The CSV of the selection's rows, without a header, some thousand rows at a time."""
     for block in selection.blocks(CSV_BLOCK_ROWS):
         view = View(tables, block)
-        parts = [csv_values(column.field, view.texts(column), style) for column in columns]
+        parts = [csv_values(view, column, style) for column in columns]
         parts[-1] = pc.binary_join_element_wise(
             parts[-1], f'"{form.line_ending}', "", null_handling="replace", null_replacement=""
         )
@@ -108,7 +109,7 @@ def _values(
             path = f'"/services/data/v{version}/sobjects/'
             yield name, pc.binary_join_element_wise(path, selection.column("Id"), f'/{name}"', ""), False
         else:
-            yield name, *json_values(column.field, view.texts(column), style)
+            yield name, *json_values(view, column, style)
 
 
 def _parent(view: View, columns: Sequence[Column], depth: int, style: WireStyle, version: str) -> pa.Array:
@@ -123,7 +124,7 @@ def _parent(view: View, columns: Sequence[Column], depth: int, style: WireStyle,
         if len(column.steps) > depth + 1:
             further.setdefault(column.names[depth + 1], []).append(column)
             continue
-        value, inside = json_values(column.field, view.texts(column), style)
+        value, inside = json_values(view, column, style)
         parts += [f',"{column.field.name}":', pc.fill_null(quoted(value) if inside else value, "null")]
     for name, deeper in further.items():
         parts += [f',"{name}":', pc.fill_null(_parent(view, deeper, depth + 1, style, version), "null")]

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from syncline.connectors.sandbox.wire import WireStyle
+
+@dataclass(slots=True)
+class WireStyle:
+    """Which of the forms seen in the wild the org uses.
+
+    ``bulk_ints_as_doubles`` writes ``5.0`` for an int in CSV. ``exponents`` writes large doubles as ``1.0E10`` in
+    both forms, else as plain digits. ``bulk_offset`` writes CSV datetimes with ``+0000`` where ``Z`` is usual.
+    """
+
+    bulk_ints_as_doubles: bool = False
+    exponents: bool = True
+    bulk_offset: bool = False
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,10 @@ Positions = npt.NDArray[np.int64]
 """Rows across segments: the segment's number in the upper half, the row in the lower; -1 for no row."""
 
 
+Change: TypeAlias = Callable[[pa.Array], pa.Array]
+"""A function from a column to the same column in another form, value by value."""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """Rows that were written together. ``alive`` is the only thing that changes; a column not held is all null."""
@@ -37,7 +41,7 @@ class Segment:
     serials: Serials
     columns: Mapping[str, pa.Array]
     alive: npt.NDArray[np.bool_]
-    typed: dict[str, pa.Array] = field(default_factory=dict)
+    _changed: dict[tuple[str, Change], pa.Array] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def rows(self) -> int:
@@ -46,6 +50,13 @@ class Segment:
     def column(self, name: str) -> pa.Array:
         found = self.columns.get(name)
         return pa.nulls(self.rows, pa.string()) if found is None else found
+
+    def changed(self, name: str, change: Change) -> pa.Array:
+        """The column in another form, worked out once."""
+        key = (name, change)
+        if key not in self._changed:
+            self._changed[key] = change(self.column(name))
+        return self._changed[key]
 
 
 _NO_ROWS: Final = Segment(np.empty(0, np.int64), {}, np.empty(0, np.bool_))
@@ -61,10 +72,11 @@ class _Run:
     rows: int
     places: pa.Array | None
 
-    def column(self, name: str) -> pa.Array:
+    def column(self, name: str, change: Change | None) -> pa.Array:
         if self.segment is None:
-            return pa.nulls(self.rows, pa.string())
-        column = self.segment.column(name)
+            nulls = pa.nulls(self.rows, pa.string())
+            return nulls if change is None else change(nulls)
+        column = self.segment.column(name) if change is None else self.segment.changed(name, change)
         return column.slice(self.first, self.rows) if self.places is None else column.take(self.places)
 
 
@@ -75,10 +87,11 @@ class Gathering:
     runs: tuple[_Run, ...]
     back: pa.Array | None
 
-    def column(self, name: str) -> pa.Array:
+    def column(self, name: str, change: Change | None = None) -> pa.Array:
         if not self.runs:
-            return pa.array([], pa.string())
-        parts = [run.column(name) for run in self.runs]
+            nothing = pa.array([], pa.string())
+            return nothing if change is None else change(nothing)
+        parts = [run.column(name, change) for run in self.runs]
         whole = parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
         return whole if self.back is None else whole.take(self.back)
 
@@ -133,9 +146,16 @@ class Selection:
             yield self.page(start, rows)
 
     def column(self, name: str) -> pa.Array:
+        return self._way().column(name)
+
+    def changed(self, name: str, change: Change) -> pa.Array:
+        """The column in another form; segments remember it."""
+        return self._way().column(name, change)
+
+    def _way(self) -> Gathering:
         if not self._ways:
             self._ways.append(gathering(self.segments, self.positions))
-        return self._ways[0].column(name)
+        return self._ways[0]
 
     def serials(self) -> Serials:
         found = np.empty(self.rows, np.int64)

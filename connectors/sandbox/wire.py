@@ -5,33 +5,21 @@ Stored texts are put together with string kernels; no row becomes a Python objec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from syncline.connectors.sandbox.schema import Field
+from syncline.connectors.sandbox.filters import View
+from syncline.connectors.sandbox.meaning import Column
+from syncline.connectors.sandbox.settings import WireStyle
 
 DOUBLES: Final = frozenset({"double", "currency", "percent"})
 _PLAIN_TYPES: Final = frozenset({"id", "reference", "date", "datetime", "time", "boolean", "int", "long"}) | DOUBLES
 _DIGITS_MAX: Final = 64
 _EXPONENT_DIGITS: Final = 7
 """A double of more integer digits than this is written with an exponent, as Java writes it."""
-
-
-@dataclass(slots=True)
-class WireStyle:
-    """Which of the forms seen in the wild the org uses.
-
-    ``bulk_ints_as_doubles`` writes ``5.0`` for an int in CSV. ``exponents`` writes large doubles as ``1.0E10`` in
-    both forms, else as plain digits. ``bulk_offset`` writes CSV datetimes with ``+0000`` where ``Z`` is usual.
-    """
-
-    bulk_ints_as_doubles: bool = False
-    exponents: bool = True
-    bulk_offset: bool = False
 
 
 def _holds(values: pa.Array, char: bytes) -> bool:
@@ -55,12 +43,15 @@ def _control_codes(values: pa.Array) -> list[int]:
     return [int(code) for code in np.unique(codes[codes < 32])]
 
 
-def doubles_text(values: pa.Array, exponents: bool) -> pa.Array:
-    """Plain decimal texts as Java prints doubles: ``100.0``, ``1.0E10``, ``1.0E-4``."""
+def plain_doubles(values: pa.Array) -> pa.Array:
+    """Plain decimal texts with a fraction: ``100.0``."""
     whole = pc.invert(pc.match_substring(values, "."))
-    texts = pc.if_else(whole, pc.binary_join_element_wise(values, ".0", ""), values)
-    if not exponents:
-        return texts
+    return pc.if_else(whole, pc.binary_join_element_wise(values, ".0", ""), values)
+
+
+def java_doubles(values: pa.Array) -> pa.Array:
+    """Plain decimal texts as Java prints doubles: ``100.0``, ``1.0E10``, ``1.0E-4``."""
+    texts = plain_doubles(values)
     sizes = pc.ascii_ltrim(values, "-")
     dots = pc.find_substring(sizes, ".")
     digits = pc.if_else(pc.less(dots, 0), pc.binary_length(sizes), dots)
@@ -98,13 +89,14 @@ def _with_offset(values: pa.Array) -> pa.Array:
     return pc.binary_replace_slice(values.cast(pa.binary()), 23, 24, b"+0000").cast(pa.string())
 
 
-def csv_values(field: Field, values: pa.Array, style: WireStyle) -> pa.Array:
+def csv_values(view: View, column: Column, style: WireStyle) -> pa.Array:
     """The texts that stand between the quotes of a CSV page; null stays null and is written as nothing."""
-    kind = field.type
+    kind = column.field.type
     if kind in DOUBLES:
-        return doubles_text(values, style.exponents)
+        return view.changed(column, java_doubles if style.exponents else plain_doubles)
     if kind in ("int", "long") and style.bulk_ints_as_doubles:
-        return doubles_text(values, exponents=False)
+        return view.changed(column, plain_doubles)
+    values = view.texts(column)
     if kind == "datetime" and style.bulk_offset:
         return _with_offset(values)
     if kind not in _PLAIN_TYPES and _holds(values, b'"'):
@@ -112,14 +104,15 @@ def csv_values(field: Field, values: pa.Array, style: WireStyle) -> pa.Array:
     return values
 
 
-def json_values(field: Field, values: pa.Array, style: WireStyle) -> tuple[pa.Array, bool]:
+def json_values(view: View, column: Column, style: WireStyle) -> tuple[pa.Array, bool]:
     """The texts of JSON values, and whether they stand inside quotes that the caller writes.
 
     Without quotes a null is the caller's to write as ``null``; with quotes there is no null among the values.
     """
-    kind = field.type
+    kind = column.field.type
     if kind in DOUBLES:
-        return doubles_text(values, style.exponents), False
+        return view.changed(column, java_doubles if style.exponents else plain_doubles), False
+    values = view.texts(column)
     if kind in ("int", "long", "boolean"):
         return values, False
     if kind == "anyType":
