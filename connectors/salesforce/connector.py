@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -153,7 +154,7 @@ class Salesforce:
             if fault.rule.verdict != "smaller":
                 raise
         except Refused as refused:
-            if "count" not in refused.answer.message.lower():
+            if not re.search(r"\bcount\b", refused.answer.message, re.IGNORECASE):
                 raise
         return None
 
