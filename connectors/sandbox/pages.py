@@ -52,12 +52,24 @@ def csv_blocks(
     for block in selection.blocks(CSV_BLOCK_ROWS):
         view = View(tables, block)
         parts = [csv_values(view, column, style) for column in columns]
-        parts[-1] = pc.binary_join_element_wise(
-            parts[-1], f'"{form.line_ending}', "", null_handling="replace", null_replacement=""
-        )
-        parts[0] = pc.binary_join_element_wise('"', parts[0], "", null_handling="replace", null_replacement="")
-        rows = pc.binary_join_element_wise(*parts, f'"{form.delimiter}"', null_handling="replace", null_replacement="")
-        yield _bytes_of(rows)
+        yield _bytes_of(_bare_null_lines(parts, form) if style.bulk_bare_nulls else _quoted_lines(parts, form))
+
+
+def _joined(*parts: pa.Array | str) -> pa.Array:
+    """The parts with the last one between them, null as nothing."""
+    return pc.binary_join_element_wise(*parts, null_handling="replace", null_replacement="")
+
+
+def _quoted_lines(parts: list[pa.Array], form: CsvForm) -> pa.Array:
+    """Lines with everything in quotes, which are cheapest as part of the separators."""
+    last = _joined(parts[-1], f'"{form.line_ending}', "")
+    first = _joined('"', parts[0] if len(parts) > 1 else last, "")
+    return _joined(first, *parts[1:-1], last, f'"{form.delimiter}"') if len(parts) > 1 else first
+
+
+def _bare_null_lines(parts: list[pa.Array], form: CsvForm) -> pa.Array:
+    """Lines with null as nothing at all between two delimiters."""
+    return _joined(_joined(*(quoted(part) for part in parts), form.delimiter), form.line_ending, "")
 
 
 def json_rows(

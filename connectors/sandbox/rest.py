@@ -127,7 +127,7 @@ class Rest:
         rows_max = self._page_rows(request, meaning)
         selection = self._selected(meaning, include_deleted)
         expires_ms = self._core.clock.now_ms() + round(self._core.settings.locator_life_s * 1000)
-        verb = "queryAll" if include_deleted else "query"
+        verb = self._core.settings.query_all_next if include_deleted else "query"
         cursor = Cursor(meaning, selection, include_deleted, verb, expires_ms, self._core.parents_of(meaning))
         self._cut_pages(cursor, rows_max)
         locator = "0r8" + "".join(self._core.random.choices(DIGITS, k=15))

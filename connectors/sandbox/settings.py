@@ -12,11 +12,13 @@ class WireStyle:
 
     ``bulk_ints_as_doubles`` writes ``5.0`` for an int in CSV. ``exponents`` writes large doubles as ``1.0E10`` in
     both forms, else as plain digits. ``bulk_offset`` writes CSV datetimes with ``+0000`` where ``Z`` is usual.
+    ``bulk_bare_nulls`` writes nothing for a null where ``""`` is usual.
     """
 
     bulk_ints_as_doubles: bool = False
     exponents: bool = True
     bulk_offset: bool = False
+    bulk_bare_nulls: bool = False
 
 
 @dataclass(slots=True)
@@ -25,9 +27,9 @@ class Settings:
 
     REST pages: ``page_rows_max``; ``uneven_pages`` ignores the batchSize hint at random; ``empty_pages`` puts pages
     without records in the middle; ``live_pages`` shows each page's rows as they are when it is read, else the query is
-    a snapshot; ``single_use_locators`` refuses a locator's second use; ``locator_status`` is what a dead one gets.
-    ``query_rows_max`` makes queries over more rows fail with QUERY_TIMEOUT, in Bulk too. ``long_url_status`` is 414
-    or 431 (with HTML).
+    a snapshot; ``single_use_locators`` refuses a locator's second use; ``locator_status`` is what a dead one gets;
+    ``query_all_next`` is the verb in the nextRecordsUrl of queryAll. ``query_rows_max`` makes queries over more rows
+    fail with QUERY_TIMEOUT, in Bulk too. ``long_url_status`` is 414 or 431 (with HTML).
 
     Bulk: a job waits ``bulk_queued_s``, runs ``bulk_running_s``; pages hold ``bulk_page_rows_default`` rows unless
     asked, never more than ``bulk_page_rows_max``; ``bulk_empty`` is the shape of a result without rows; ``bulk_early``
@@ -46,6 +48,7 @@ class Settings:
     single_use_locators: bool = False
     locator_status: Literal[400, 404] = 400
     locator_life_s: float = 2 * 86_400
+    query_all_next: Literal["query", "queryAll"] = "queryAll"
     query_rows_max: int | None = None
     long_url_status: Literal[414, 431] = 431
     bulk_queued_s: float = 0.0

@@ -277,15 +277,16 @@ class _Parser:
         return self._field()
 
     def _condition(self) -> Condition:
-        """One condition, or several joined by AND or by OR; Salesforce demands parentheses where both meet."""
+        """One condition, or several joined by AND or by OR.
+
+        Salesforce demands parentheses where both meet: the other word is left over, and refused as unexpected.
+        """
         operands = [self._operand()]
         if not (self._is("AND") or self._is("OR")):
             return operands[0]
         joint = self._token.text.upper()
         while self._accept(joint):
             operands.append(self._operand())
-        if self._is("AND") or self._is("OR"):
-            raise self._unexpected()
         return AllOf(tuple(operands)) if joint == "AND" else AnyOf(tuple(operands))
 
     def _operand(self) -> Condition:

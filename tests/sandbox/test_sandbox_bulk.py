@@ -279,6 +279,13 @@ def test_variants_of_ints_and_datetimes(org: Org, call: Caller) -> None:
     assert body.split(b"\n")[1] == b'"12345678.0","2026-01-15T12:00:00.000+0000"'
 
 
+def test_a_null_may_be_bare_between_delimiters(org: Org, call: Caller) -> None:
+    values: dict[str, object] = {"Short__c": None, "Long__c": 'a "b"', "Combo__c": None}
+    assert row_of(org, call, values, list(values)).split(b"\n")[1] == b'"","a ""b""",""'
+    org.settings.wire.bulk_bare_nulls = True
+    assert row_of(org, call, values, list(values)).split(b"\n")[1] == b',"a ""b""",'
+
+
 TEXTS = [
     'say "hi"', "a,b", "line\nfeed", "carriage\rreturn", "both\r\nends", "  blanks  ", "=SUM(A1)", "nul\x00byte",
     "emoji \U0001f680 and \u00e9", "x" * 131_072, "`^|;\t", '"', '""', "null", "\\",

@@ -203,6 +203,14 @@ def test_two_long_texts_lower_the_page_to_200(org: Org, call: Caller) -> None:
     assert len(call.query("SELECT Id, Long__c, Rich__c FROM Oddity__c").json["records"]) == 200
 
 
+@pytest.mark.parametrize("verb", ["query", "queryAll"])
+def test_the_next_url_of_query_all_has_either_verb(org: Org, call: Caller, verb: Any) -> None:
+    org.settings.page_rows_max, org.settings.query_all_next = 200, verb
+    org.delete("Account", org.ids("Account", limit=250))
+    assert call.query("SELECT Id FROM Account", "queryAll").json["nextRecordsUrl"].split("/")[4] == verb
+    assert len(call.rows("SELECT Id FROM Account", "queryAll")) == 300
+
+
 @pytest.mark.parametrize("setting", ["uneven_pages", "empty_pages"])
 def test_odd_pages_still_add_up(org: Org, call: Caller, setting: str) -> None:
     setattr(org.settings, setting, True)
