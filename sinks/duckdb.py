@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from syncline.connectors.errors import CommitUnknown, CountMismatch, DataError, SynclineError
+from syncline.connectors.errors import CommitUnknown, ConfigError, CountMismatch, DataError, Transient
 from syncline.sinks import lattice
-from syncline.sinks.duckdb_settings import CAPABILITIES, MEMORY_PATH, Settings
+from syncline.sinks.duckdb_settings import CAPABILITIES, Settings
 from syncline.sinks.manifest import Manifest
 from syncline.sinks.warehouse import (
     WATERMARKS_TABLE,
@@ -36,21 +36,17 @@ from syncline.sinks.warehouse import (
 if TYPE_CHECKING:
     from syncline.sinks.dialect import Place
     from syncline.sinks.duckdb_commit import Loaded
-    from syncline.sinks.duckdb_session import Session
+    from syncline.sinks.duckdb_session import Connect, Session
     from syncline.sinks.landing import Landing
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _ignore(statement: str) -> None:
-    """The default observer."""
 
 
 class DuckDB:
     """A warehouse in one DuckDB file. Connects at the first call; safe to close at any time, any number of times.
 
     ``memory_limit`` bounds DuckDB's memory, beyond it spills to disk beside the file. ``lock_wait_s`` is how long to
-    wait while another process holds the file. ``clock``, ``sleep`` and ``observe`` are seams for tests.
+    wait while another process holds the file. ``clock``, ``sleep`` and ``connect`` are seams for tests.
     """
 
     capabilities = CAPABILITIES
@@ -65,12 +61,12 @@ class DuckDB:
         lock_wait_s: float = 30.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
-        observe: Callable[[str], None] = _ignore,
+        connect: Connect | None = None,
     ) -> None:
         self.schema = schema
         self.statements = 0
         self._settings = Settings(str(path), memory_limit, threads, lock_wait_s)
-        self._clock, self._sleep, self._observer = clock, sleep, observe
+        self._clock, self._sleep, self._connector = clock, sleep, connect
         self._session: Session | None = None
         self._loaded: dict[str, Loaded] = {}
         self._downloads: Path | None = None
@@ -82,7 +78,7 @@ class DuckDB:
         from syncline.sinks import bookkeeping, targets
         from syncline.sinks.dialect import DUCKDB
 
-        if self._settings.path != MEMORY_PATH and not Path(self._settings.path).exists():
+        if not self._settings.in_memory and not Path(self._settings.path).exists():
             return {}
         session, place = self._connect()
         shown = targets.layouts(session.run(targets.select_columns(place, DUCKDB)), DUCKDB)
@@ -155,24 +151,26 @@ class DuckDB:
     # --- parts ----------------------------------------------------------------------------------------------------
 
     def _connect(self) -> tuple[Session, Place]:
+        import duckdb
+
         from syncline.sinks.dialect import Place
         from syncline.sinks.duckdb_session import Session
 
         if self._session is None:
-            self._session = Session(self._settings, self._sleep, self._observe)
+            connect = self._connector or duckdb.connect
+            self._session = Session(self._settings, connect, self._sleep, self._count)
         return self._session, Place(self._session.catalog, self.schema)
 
-    def _observe(self, statement: str) -> None:
+    def _count(self) -> None:
         self.statements += 1
-        self._observer(statement)
 
     def _drop_staging(self, tables: Sequence[TablePlan]) -> None:
-        """At its best effort: the commit stands, and what is left is temporary."""
+        """At its best effort: the commit stands, and what is left goes with the connection."""
         from syncline.sinks import staging
         from syncline.sinks.dialect import DUCKDB
 
         session, _ = self._connect()
-        with suppress(SynclineError):
+        with suppress(Transient, ConfigError):
             for plan in tables:
                 self._loaded.pop(plan.stream, None)
                 for statement in staging.drops(plan, DUCKDB):
@@ -180,10 +178,9 @@ class DuckDB:
         self._discard_downloads()
 
     def _downloads_root(self) -> Path:
-        path = self._settings.path
-        if path == MEMORY_PATH:
+        if self._settings.in_memory:
             return Path(tempfile.gettempdir()) / "syncline.staging"
-        return Path(f"{path}.staging")
+        return Path(f"{self._settings.path}.staging")
 
     def _downloads_folder(self) -> Path:
         """Where remote files are brought to: named by process, so that a dead run's are known as such."""
@@ -202,7 +199,7 @@ class DuckDB:
 
     def _discard_downloads_of_dead_runs(self) -> None:
         """This process holds the file, so every other one that downloaded for it is dead."""
-        if self._settings.path == MEMORY_PATH:
+        if self._settings.in_memory:
             return
         for folder in self._downloads_root().glob("*-*"):
             if not folder.name.startswith(f"{os.getpid()}-"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 import pyarrow as pa
@@ -23,14 +23,17 @@ from syncline.sinks.duckdb_settings import Settings
 
 LOCK_POLL_S = 0.5
 
+Connect: TypeAlias = Callable[[str], duckdb.DuckDBPyConnection]
+Sleep: TypeAlias = Callable[[float], None]
+
 
 class Session:
-    """Runs statements; ``observe`` is told each one just before it is sent (it counts; tests record, fail and kill)."""
+    """Runs statements; ``count`` is called before each one."""
 
-    def __init__(self, settings: Settings, sleep: Callable[[float], None], observe: Callable[[str], None]) -> None:
-        self._observe = observe
+    def __init__(self, settings: Settings, connect: Connect, sleep: Sleep, count: Callable[[], None]) -> None:
+        self._count = count
         self._path = settings.path
-        self._connection = _open(settings, sleep)
+        self._connection = _open(settings, connect, sleep)
         with _closing_on_failure(self._connection):
             for statement in settings.statements():
                 self.run(statement)
@@ -38,13 +41,13 @@ class Session:
 
     def run(self, statement: str) -> list[tuple[Any, ...]]:
         """Runs one statement and returns its rows; for DML one row with the number of rows changed."""
-        self._observe(statement)
+        self._count()
         with self._told(statement):
             return self._connection.execute(statement).fetchall()
 
     def table(self, statement: str) -> pa.Table:
         """The rows of a query in Arrow."""
-        self._observe(statement)
+        self._count()
         with self._told(statement):
             return self._connection.sql(statement).to_arrow_table()
 
@@ -60,7 +63,7 @@ class Session:
         begun = True
         try:
             yield
-            self._observe("COMMIT")
+            self._count()
             begun = False
             self._commit()
         finally:
@@ -113,7 +116,7 @@ def _closing_on_failure(connection: duckdb.DuckDBPyConnection) -> Iterator[None]
             connection.close()
 
 
-def _open(settings: Settings, sleep: Callable[[float], None]) -> duckdb.DuckDBPyConnection:
+def _open(settings: Settings, connect: Connect, sleep: Sleep) -> duckdb.DuckDBPyConnection:
     """Opens the file; waits while another process holds it, up to ``lock_wait_s``."""
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_is_locked),
@@ -123,7 +126,7 @@ def _open(settings: Settings, sleep: Callable[[float], None]) -> duckdb.DuckDBPy
         reraise=True,
     )
     try:
-        return attempts(duckdb.connect, settings.path)
+        return attempts(connect, settings.path)
     except duckdb.Error as error:
         if not _is_locked(error):
             hint = "check that the folder exists and may be written, and that the file is a DuckDB database"

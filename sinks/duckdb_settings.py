@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -12,8 +13,6 @@ from syncline.sinks.warehouse import Capabilities
 
 # DuckDB compares names without regard to the case of ASCII letters and sets no bound on their length (measured, 2.0).
 CAPABILITIES: Final = Capabilities(name="duckdb", case_sensitive_names=False, name_bytes_max=255)
-
-MEMORY_PATH: Final = ":memory:"
 
 UNIT_BYTES: Final = {
     unit + suffix: base**power
@@ -41,6 +40,11 @@ class Settings:
             raise _wrong("lock_wait_s", self.lock_wait_s, "write seconds, 0 for no wait")
 
     @property
+    def in_memory(self) -> bool:
+        """``:memory:`` is gone when closed; ``:memory:name`` is shared in the process while anyone holds it open."""
+        return self.path.startswith(":memory:")
+
+    @property
     def memory_limit_bytes(self) -> int:
         return size_bytes(self.memory_limit) or 0
 
@@ -52,6 +56,8 @@ class Settings:
         yield "SET autoload_known_extensions = false"
         yield f"SET memory_limit = '{self.memory_limit}'"
         yield f"SET threads = {self.threads}"
+        if self.in_memory:
+            yield f"SET temp_directory = '{tempfile.gettempdir()}'"
         yield "SET preserve_insertion_order = false"
         # Row groups are flushed one by one, not five at a time: a bulk load fits a small memory limit (measured, 2.0).
         yield "SET write_buffer_row_group_count = 1"

@@ -80,8 +80,8 @@ def create_changes(plan: TablePlan, dialect: Dialect) -> str:
 def drops(plan: TablePlan, dialect: Dialect) -> list[str]:
     own = staging(plan)
     trees = (
-        exp.Drop(this=own.changes, kind="TABLE", exists=True),
-        exp.Drop(this=own.rows, kind="VIEW", exists=True),
+        fill("DROP TABLE IF EXISTS changes", {"changes": own.changes}),
+        fill("DROP VIEW IF EXISTS staged", {"staged": own.rows}),
     )
     return [dialect.render(tree) for tree in trees]
 
