@@ -101,6 +101,40 @@ def read_object(source: Salesforce, name: str = "Account", low: datetime | None 
     return read(source, schema, Window(low, source.horizon()))
 
 
+def fill(site: Site, rows: int = 500, spread_s: int = 0, pages: bool = True) -> list[str]:
+    """Accounts of one instant, or spread evenly over so many seconds; with ``pages``, of 100 rows each."""
+    if pages:
+        site.org.settings.page_rows_max = site.org.settings.bulk_page_rows_default = 100
+    ids: list[str] = []
+    for _ in range(10):
+        ids += site.org.insert("Account", {}, count=rows // 10)
+        site.org.advance(spread_s / 10)
+    site.org.advance(120)
+    return sorted(ids)
+
+
+def bulk(site: Site, parallel: bool = True, **options: Unpack[Options]) -> Salesforce:
+    """``parallel``: by ``/resultPages``; else page after page by locator, as before version 58."""
+    chosen: Options = {"api": "bulk", "page_rows": 100, "api_version": "62.0" if parallel else "57.0"}
+    chosen.update(options)
+    return site.connect(**chosen)
+
+
+def planned(source: Salesforce, name: str = "Account") -> tuple[SalesforceExtraction, StreamSchema]:
+    """The object up to the horizon, not begun."""
+    [schema] = source.describe([name])
+    return source.plan(schema, Window(None, source.horizon())), schema
+
+
+def ids_of(extraction: SalesforceExtraction, slices: Sequence[Slice]) -> list[str]:
+    found = [batch.records.column("Id").to_pylist() for slice in slices for batch in extraction.read(slice)]
+    return sorted(each for some in found for each in some)
+
+
+def forget(token: Json) -> None:
+    """For tests that do not resume."""
+
+
 class SalesforceWorld:
     """An org with an empty Account, as the conformance suite wants it."""
 

@@ -21,21 +21,10 @@ from syncline.connectors.salesforce.shape import Shape
 from syncline.connectors.salesforce.signin import ReadyToken
 from syncline.connectors.salesforce.transport import Seams, Transport
 from syncline.connectors.secret import Secret
-from tests.salesforce.org_world import START, Read, Site, read, read_object
+from tests.salesforce.org_world import START, Read, Site, fill, read, read_object
 from tests.salesforce.scripted import Asked, Scripted, answer
 
 ROWS = 500
-
-
-def fill(site: Site, rows: int = ROWS, spread_s: int = 0, name: str = "Account") -> list[str]:
-    """Records of one instant, or spread evenly over so many seconds."""
-    site.org.settings.page_rows_max = 100
-    ids: list[str] = []
-    for _ in range(10):
-        ids += site.org.insert(name, {}, count=rows // 10)
-        site.org.advance(spread_s / 10)
-    site.org.advance(120)
-    return sorted(ids)
 
 
 def rest(site: Site) -> Salesforce:
@@ -273,7 +262,7 @@ def test_a_wide_object_goes_by_bulk_unless_told_otherwise(site: Site) -> None:
 
 
 def test_chunks_of_a_wide_object_follow_the_order_of_ids(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("syncline.connectors.salesforce.wide.CHUNK_ROWS", 7)
+    monkeypatch.setattr("syncline.connectors.salesforce.wide.CHUNK_ROWS", 25)
     source = wide(site)
     assert len(read_object(source, "Wide__c").ids()) == 60
 
@@ -328,7 +317,8 @@ def test_a_record_that_left_the_window_between_two_queries_is_left_to_the_next(
 def test_a_record_that_never_stands_still_ends_the_run_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     from syncline.connectors.salesforce.wide import WideReading
 
-    source = wide(site)
+    monkeypatch.setattr("syncline.connectors.salesforce.wide.REREADS_MAX", 2)
+    source = wide(site, 5)
     ids, ask = site.org.ids("Wide__c"), WideReading._ask
 
     def restless(self: WideReading, *args: object, **more: object) -> object:
