@@ -51,7 +51,7 @@ class Routes:
         if len(request.target) > REQUEST_BYTES_MAX or request.size_bytes() > REQUEST_BYTES_MAX:
             status = self.core.settings.long_url_status
             return html_response(status, "URI Too Long" if status == 414 else "Bad Message 431")
-        if "//" in path or not path.startswith("/services/"):
+        if not path.startswith("/services/"):
             raise ApiError(404, "NOT_FOUND", "The requested resource does not exist")
         if path.rstrip("/") == "/services/oauth2/token":
             return self.auth.token(request) if request.method == "POST" else _wrong_method(request)

@@ -113,6 +113,8 @@ def test_result_pages_list_five_links_at_a_time(org: Org, call: Caller, keys: tu
     rest = call.send("GET", answer[keys[1]]).json
     assert (len(rest[keys[0]]), rest["done"], rest[keys[1]]) == (3, True, None)
     links += rest[keys[0]]
+    whole = call.send("GET", links[0]["resultUrl"] + "&maxRecords=999")
+    assert whole.headers["Sforce-NumberOfRecords"] == "40", "a link means its own page, whatever else is asked"
     found = [row[0] for link in links for row in parsed(call.send("GET", link["resultUrl"]))[1:]]
     assert sorted(found) == org.ids("Account")
     call.version = "57.0"

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from syncline.connectors.sandbox import Field, Locked, ObjectType, Org
+from syncline.connectors.sandbox.snapshot import arrow_type
 from tests.sandbox.calling import START, Caller
 
 DAY_S = 86_400
@@ -277,6 +278,21 @@ def test_the_snapshot_widens_for_data_that_break_their_declaration(org: Org) -> 
     column = org.snapshot("Oddity__c")["Money__c"]
     assert column.type == pa.decimal128(25, 5)
     assert column.to_pylist() == [Decimal("1.23456"), Decimal("12345678901234567890.00000")]
+
+
+@pytest.mark.parametrize(
+    ("field", "type"),
+    [
+        (Field("A__c", "double", precision=18, scale=2), pa.decimal128(18, 2)),
+        (Field("A__c", "double", precision=18, scale=4), pa.decimal128(20, 4)),
+        (Field("A__c", "double", precision=18, scale=2, high_scale=True), pa.decimal128(24, 8)),
+        (Field("A__c", "currency", precision=18, scale=0), pa.decimal128(18, 2)),
+        (Field("A__c", "double", precision=18, scale=2, formula="1"), pa.decimal128(22, 6)),
+        (Field("A__c", "double"), pa.float64()),
+    ],
+)
+def test_decimals_keep_room_before_and_after_the_point(field: Field, type: pa.DataType) -> None:
+    assert arrow_type(field) == type
 
 
 def test_the_snapshot_hides_or_shows_deleted_rows(org: Org) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -119,6 +122,23 @@ def test_a_sandbox_process_answers_at_once_and_can_be_steered(process: SandboxPr
     assert requests.post(f"{process.url}/services/oauth2/token", data=form, timeout=10).status_code == 200
     with pytest.raises(ValueError, match="no control call"):
         process.control("explode")
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waiting for another's child needs pidfd_open")
+def test_a_sandbox_process_ends_with_its_parent() -> None:
+    script = (
+        "import sys; from syncline.connectors.sandbox import start_process; "
+        "print(start_process().pid, flush=True); sys.stdin.read()"
+    )
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", script], **pipes) as parent:
+        assert parent.stdout is not None
+        child = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+    try:
+        assert select.select([child], [], [], 20)[0], "the sandbox outlived its parent"
+    finally:
+        os.close(child)
 
 
 def test_a_process_that_cannot_start_is_an_error() -> None:

@@ -34,6 +34,7 @@ def test_versions_need_no_session_and_cost_no_call(org: Org) -> None:
         ("/services/data/v60.0//limits", 404),
         ("//services/data/v60.0/limits", 404),
         ("/services/data/v60.0/nothing", 404),
+        ("/services/oauth2//userinfo", 404),
         ("/elsewhere", 404),
         ("/services/data/v60.0/limits", 200),
         ("/services/data/v60.0/limits/", 200),
