@@ -11,8 +11,9 @@
     │   ├── SignInError           the credentials were refused
     │   └── NameCollision         two names become one in the warehouse (EXACT-NAMES)
     ├── DataError                 what was read is not what was announced: exit 1
-    │   ├── CountMismatch         a hop's rows differ from the hop before (COUNTED-HOPS)
+    │   ├── CountMismatch         a hop's rows differ from the hop before (COUNTED-HOPS): exit 4
     │   └── ValueOutOfType        a value that its column's type cannot hold exactly (TYPES-FROM-SOURCE)
+    ├── TargetMissing             an increment's target is gone: the runner reads the stream whole instead
     ├── LeaseHeld                 another run of the pipeline is under way: exit 3
     ├── Guarded                   a guard stopped the run before harm: exit 4
     │   ├── MassDelete            GUARDED-DELETE
@@ -88,9 +89,20 @@ class DataError(SynclineError):
 class CountMismatch(DataError):
     """Rows at one hop differ from the hop before it; the run stopped before its commit."""
 
+    exit_code = 4
+
 
 class ValueOutOfType(DataError):
     """A value cannot be held exactly by its column's type; it is never rounded or cut."""
+
+
+class TargetMissing(SynclineError):
+    """The targets of increments do not exist any more, so that what is below their windows would be missing.
+
+    ``streams`` names the streams. The runner takes it as the order to read them whole.
+    """
+
+    streams: tuple[str, ...] = ()
 
 
 class LeaseHeld(SynclineError):

@@ -75,7 +75,7 @@ def extract_all(context: Context, tasks: Sequence[Task], run_id: str, started_at
 def extract_one(context: Context, task: Task, run_id: str, started_at: datetime, slices: ThreadPoolExecutor) -> Landed:
     checkpoint = resume_or_begin(context, task, run_id, started_at)
     try:
-        if checkpoint.sealed and (landed := sealed_before(context, task, checkpoint)) is not None:
+        if checkpoint.slices and (landed := sealed_before(context, task, checkpoint)) is not None:
             return landed
         return Reading(context, task, checkpoint, slices).run()
     except BaseException:
@@ -100,12 +100,16 @@ def resume_or_begin(context: Context, task: Task, run_id: str, started_at: datet
 
 
 def sealed_before(context: Context, task: Task, checkpoint: Checkpoint) -> Landed | None:
-    """The manifest an earlier run sealed and never committed; ``None`` if the landing no longer has it."""
+    """The manifest an earlier run sealed and never committed; ``None`` if there is none in the landing.
+
+    The landing is asked, not the checkpoint: the earlier run may have died between sealing and writing that down.
+    """
     name = task.schema.name
     manifest = context.landing.find(context.pipeline.name, name, checkpoint.run_id)
     if manifest is None:
-        context.warn("the sealed manifest of an unfinished run is gone from the landing: reading again", name)
-        checkpoint.sealed, checkpoint.slices = False, {}
+        if checkpoint.sealed:
+            context.warn("the sealed manifest of an unfinished run is gone from the landing: reading again", name)
+            checkpoint.sealed, checkpoint.slices = False, {}
         return None
     if checkpoint.token is not None:
         remove_job(context, task, checkpoint)

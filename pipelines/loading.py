@@ -31,6 +31,7 @@ def table_plan(context: Context, task: Task, run_id: str) -> TablePlan:
         mode=task.mode,
         high=task.window.high,
         delete_share_max=None if context.allow_deletes else context.pipeline.delete_share_max,
+        must_exist=task.base.version > 0 and not task.whole,
     )
 
 

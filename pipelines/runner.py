@@ -17,7 +17,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from syncline.connectors.connector import Json, StreamSchema
-from syncline.connectors.errors import DataError, FenceLost, LeaseHeld, QuotaReached, Stopped, SynclineError
+from syncline.connectors.errors import (
+    DataError,
+    FenceLost,
+    LeaseHeld,
+    QuotaReached,
+    Stopped,
+    SynclineError,
+    TargetMissing,
+)
 from syncline.pipelines.checkpoint import Checkpoint
 from syncline.pipelines.context import Context, Seams
 from syncline.pipelines.events import Events
@@ -126,6 +134,9 @@ def sync_round(
                 return
             except FenceLost:
                 truth = context.warehouse.watermarks(context.pipeline.name)
+            except TargetMissing as missing:
+                context.warn(str(missing))
+                truth = without_rows(truth, missing.streams)
         if committed_before(truth, landed):
             context.warn("an earlier run had committed these rows already, only its reply was lost")
             remember_commit(
@@ -141,6 +152,12 @@ def sync_round(
         f"FENCED-COMMIT: the watermarks moved {REPLANS_MAX} times while the run was reading",
         "see that only one scheduler runs this pipeline",
     )
+
+
+def without_rows(truth: Mapping[str, Watermark], streams: Sequence[str]) -> Mapping[str, Watermark]:
+    """The watermarks as if these streams had never been read, but for their versions."""
+    emptied = {name: replace(truth[name], watermark=None, columns=()) for name in streams}
+    return {**truth, **emptied}
 
 
 def recall(context: Context, streams: Sequence[Stream]) -> dict[str, Remembered]:

@@ -130,8 +130,8 @@ class Sieve:
 
 def tombstone_columns(columns: pa.Schema, key: Sequence[str], cursor: str | None) -> pa.Schema:
     """A tombstone knows the key and, if the stream has a cursor, the instant of deletion."""
-    names = [*key, *([cursor] if cursor is not None and cursor not in key else [])]
-    return pa.schema([columns.field(name) for name in names])
+    names = {*key, cursor}
+    return pa.schema([column for column in columns if column.name in names])
 
 
 def difference(found: pa.Schema, wanted: pa.Schema) -> str:

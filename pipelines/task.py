@@ -46,14 +46,16 @@ class Task:
 
     @property
     def columns_covered(self) -> tuple[str, ...]:
-        return tuple(self.schema.columns.names) if self.whole else self.base.columns
+        """A column that went away is covered no longer: rows change without it until it comes back."""
+        names = self.schema.columns.names
+        return tuple(names) if self.whole else tuple(name for name in self.base.columns if name in names)
 
 
 def make_task(stream: Stream, schema: StreamSchema, base: Remembered, high: datetime) -> Task | None:
     """The stream's window up to ``high``; ``None`` when the watermark has already passed it."""
-    definition = fingerprint(schema)
+    definition = fingerprint(schema, stream)
     if base.definition and base.definition != definition:
-        note = "the filter, key or cursor was changed: the whole stream is read again"
+        note = "the filter, key, cursor or target was changed: the whole stream is read again"
         return Task(stream, schema, Window(None, high), "snapshot", base, definition, (note,))
     if base.watermark is None or schema.cursor is None:
         mode: Mode = "snapshot" if schema.cursor is None else "changes"
@@ -72,16 +74,16 @@ def make_task(stream: Stream, schema: StreamSchema, base: Remembered, high: date
 
 def make_reload(stream: Stream, schema: StreamSchema, base: Remembered, high: datetime) -> Task:
     """A whole read that replaces what the target holds."""
-    return Task(stream, schema, Window(None, high), "snapshot", base, fingerprint(schema))
+    return Task(stream, schema, Window(None, high), "snapshot", base, fingerprint(schema, stream))
 
 
 def due(last: datetime | None, now: datetime, every: timedelta) -> bool:
     return last is None or now - last >= every
 
 
-def fingerprint(schema: StreamSchema) -> str:
-    """Changes when the same cursor range would mean other rows, or the same key another record."""
-    text = repr((schema.where, schema.key, schema.cursor))
+def fingerprint(schema: StreamSchema, stream: Stream) -> str:
+    """Changes when the same cursor range would mean other rows, the same key another record, or another table."""
+    text = repr((schema.where, schema.key, schema.cursor, stream.target))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

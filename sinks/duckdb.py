@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     from syncline.sinks.duckdb_session import Connect, Session
     from syncline.sinks.landing import Landing
 
+COMPARE_MEMORY_SHARE = 0.25
+"""A quarter of the memory holds the rows of one comparison, with room for the pages of both sides and the join."""
+
+COMPARE_ROWS_MIN = 2_048
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -90,11 +95,13 @@ class DuckDB:
     def prepare(self, tables: Sequence[TablePlan]) -> None:
         from syncline.sinks import targets
         from syncline.sinks.dialect import DUCKDB
+        from syncline.sinks.guards import check_present
 
         targets.check_names(tables, DUCKDB)
         session, place = self._connect()
         self._discard_downloads_of_dead_runs()
         shown = targets.layouts(session.run(targets.select_columns(place, DUCKDB)), DUCKDB)
+        check_present(tables, lambda plan: DUCKDB.fold(plan.target) in shown)
         changes = [targets.reconcile(plan, shown.get(DUCKDB.fold(plan.target)), place, DUCKDB) for plan in tables]
         # Every target was found fit before the first statement is sent: a refused one leaves all of them untouched.
         for statement in (*targets.bookkeeping(place, DUCKDB), *(text for texts in changes for text in texts)):
@@ -117,8 +124,8 @@ class DuckDB:
         rows, incomplete = session.run(staging.count_rows(table, DUCKDB))[0]
         _check_rows(table, manifest, rows, incomplete)
         (keys,) = session.run(staging.count_keys(table, DUCKDB))[0]
-        # A quarter of the memory holds one side of the comparison with room for the other side's pages and the join.
-        compare_rows_max = max(2048, self._settings.memory_limit_bytes // 4 // row_bytes)
+        compare_bytes = self._settings.memory_limit_bytes * COMPARE_MEMORY_SHARE
+        compare_rows_max = max(COMPARE_ROWS_MIN, int(compare_bytes / row_bytes))
         self._loaded[table.stream] = Loaded(table.run_id, keys < rows, compare_rows_max)
         return int(rows)
 

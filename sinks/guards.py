@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from syncline.connectors.errors import CountMismatch, MassDelete
+from collections.abc import Callable, Sequence
+
+from syncline.connectors.errors import CountMismatch, MassDelete, TargetMissing
 from syncline.sinks.warehouse import DELETE_GUARD_ROWS_MIN, RowCounts, TablePlan
 
 
@@ -38,5 +40,19 @@ def check_deletes(plan: TablePlan, counts: RowCounts, rows: int) -> None:
         plan.target,
         f"{doomed} of {rows} rows would be deleted ({doomed / rows:.1%}; {counts.deleted} deleted at the source,"
         f" {counts.absent} absent from it), more than the allowed {plan.delete_share_max:.1%}; nothing was written",
-        f"look at the source; if the deletes are right, run again with --allow-deletes {plan.stream}",
+        f"look at the source; if the deletes are right, run again with --stream {plan.stream} --allow-deletes",
     )
+
+
+def check_present(plans: Sequence[TablePlan], is_present: Callable[[TablePlan], bool]) -> None:
+    """An increment into a table that is gone would pass for a whole copy (LOUD)."""
+    gone = [plan for plan in plans if plan.must_exist and not is_present(plan)]
+    if gone:
+        missing = TargetMissing(
+            "prepare targets",
+            ", ".join(plan.target for plan in gone),
+            "synced before, and gone from the warehouse",
+            "the streams are read whole",
+        )
+        missing.streams = tuple(plan.stream for plan in gone)
+        raise missing

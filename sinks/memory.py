@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from syncline.connectors.connector import DELETED_COLUMN, RESERVED_PREFIX, SEQUENCE_COLUMN
 from syncline.connectors.errors import ConfigError, CountMismatch, DataError, FenceLost, NameCollision, SynclineError
 from syncline.sinks import lattice
-from syncline.sinks.guards import check_deletes, check_explained
+from syncline.sinks.guards import check_deletes, check_explained, check_present
 from syncline.sinks.manifest import Manifest
 from syncline.sinks.warehouse import (
     DELETED_AT_COLUMN,
@@ -101,6 +101,7 @@ class Memory:
         _check_names(tables)
         with self.storage.lock:
             state = copy.deepcopy(self.storage.state)
+            check_present(tables, lambda plan: plan.target in state.tables)
             for plan in tables:
                 _prepare(plan, state)
             self.storage.state = state

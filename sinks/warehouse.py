@@ -75,6 +75,7 @@ class TablePlan:
     ``mode="snapshot"`` also removes target rows whose key is absent from staging, except rows whose cursor is at or
     after ``high``: those were committed by increments that ran while the snapshot was being read.
     ``delete_share_max`` is GUARDED-DELETE's bound as a share of the target's rows, ``None`` when the user allowed it.
+    ``must_exist`` says that the rows are an increment upon what the target holds already.
     """
 
     pipeline: str
@@ -88,6 +89,7 @@ class TablePlan:
     mode: Mode
     high: datetime
     delete_share_max: float | None = 0.2
+    must_exist: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,7 @@ class Warehouse(Protocol):
         Raises:
             NameCollision: two columns that are one in this warehouse; both are named (EXACT-NAMES).
             ConfigError: the target exists but was not made by Syncline, or a type cannot be reconciled.
+            TargetMissing: a plan's target ``must_exist`` and does not; nothing was created.
         """
         ...
 

@@ -160,7 +160,7 @@ def test_reload_without_a_stream_is_a_usage_error(crm: Folder, runner: Runner) -
     [
         (SourceBusy, 1),
         (CommitUnknown, 1),
-        (CountMismatch, 1),
+        (CountMismatch, 4),
         (Stopped, 1),
         (ConfigError, 2),
         (SignInError, 2),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from syncline.connectors.errors import SynclineError
+from syncline.sinks.landing import Landing
+from syncline.state.memory import MemoryState
 from tests.runner.faults import Killed, Kind, Plan, faulty
 from tests.runner.world import Clock, World, make_world
 
@@ -16,7 +19,9 @@ KINDS: list[Kind] = ["before", "after", "kill-before", "kill-after"]
 def changed_world(folder: Path) -> World:
     """A synced world whose source then changed in every way."""
     world = make_world(folder, Clock())
-    world.settings["workers"] = 1
+    # What is kept in memory outlives a kill here as a disk would, and costs no waiting for one.
+    memory = {"landing": Landing("memory://"), "state": MemoryState(clock=world.clock, random=os.urandom)}
+    world.settings.update(workers=1, **memory)
     world.run()
     source = world.source
     source.update("Account", [{"Id": f"001{n:06}", "Name": "updated"} for n in range(12)])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from syncline.connectors.errors import CommitUnknown, FenceLost, Stopped, SynclineError
+from syncline.pipelines.pipeline import Stream
 from syncline.pipelines.stop import StopSignal
 from tests.runner.faults import Killed, Plan, faulty
 from tests.runner.test_laws import Forbidden
@@ -117,6 +118,36 @@ def test_a_lost_warehouse_is_loaded_anew(world: World) -> None:
     world.run()
     world.database.unlink()
     world.source.update("Contact", [{"Id": "001000002", "Name": "now"}])
+    world.run()
+    assert world.equal()
+
+
+def test_dropped_tables_are_made_whole_again_and_not_from_the_increment(world: World) -> None:
+    world.run()
+    world.query("DROP TABLE Account")
+    world.query("DROP TABLE Contact")
+    for name in ("Account", "Contact"):
+        world.source.update(name, [{"Id": "001000002", "Name": "now"}])
+    report = world.run()
+    assert any("gone from the warehouse" in text for text in report.warnings)
+    assert world.equal()
+
+
+def test_a_new_target_for_a_synced_stream_is_filled_whole(world: World) -> None:
+    world.run()
+    world.streams = (Stream("Account", target="customers"), Stream("Contact"))
+    world.run()
+    assert world.query("SELECT count(*) FROM customers") == [(25,)]
+
+
+def test_a_column_that_comes_back_has_its_values(world: World) -> None:
+    world.run()
+    world.streams = (Stream("Account", exclude=["Name"]), Stream("Contact"))
+    world.source.update("Account", [{"Id": "001000001", "Name": "changed while it was left out"}])
+    world.run()
+    world.clock.advance(hours=1)
+    world.run()
+    world.streams = (Stream("Account"), Stream("Contact"))
     world.run()
     assert world.equal()
 
