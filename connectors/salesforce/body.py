@@ -152,15 +152,20 @@ class CsvBytes:
         self.closed = False
 
     def read(self, size: int) -> bytes:
-        data = self._held + self._body.read(size - len(self._held))
-        self._held = b""
+        fresh = self._body.read(size - len(self._held))
+        data, self._held = self._held + fresh, b""
         if not data:
             self._require_end()
             return data
-        self._quotes += data.count(b'"')
+        self._quotes += fresh.count(b'"')
         self._last = data[-1:]
         if b"\xed" in data:
             data = self._mend(data, whole=len(data) < size)
+        if fresh and data.endswith(b"\r"):
+            # Arrow's reader takes a line feed that begins a block for the rest of the line ending before it, even
+            # inside a quoted value, and drops it: the two must not be parted.
+            data, self._held = data[:-1], b"\r" + self._held
+            return data or self.read(size)
         return data
 
     def readable(self) -> bool:

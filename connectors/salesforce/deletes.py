@@ -88,7 +88,7 @@ class DeleteLog:
         earliest, latest = answer.get("earliestDateAvailable"), answer.get("latestDateCovered")
         if earliest and window.low and instant(earliest) > max(window.low, start):
             self._warn(f"the delete log of {self._stream.name} begins {earliest}, the window {window.low}")
-        if latest and start + SPAN_MIN < instant(latest) + COVERAGE_LAG_MAX < window.high:
+        if latest and instant(latest) + COVERAGE_LAG_MAX < window.high:
             self._warn(f"the delete log of {self._stream.name} ends {latest} so far, the window {window.high}")
 
     def _warn(self, cause: str) -> None:
@@ -98,7 +98,7 @@ class DeleteLog:
         """Entries whose record does not live, nor comes anyway as a row of this window."""
         newest = {each.id: each for each in sorted(found, key=lambda each: each.at)}
         if len(newest) > LOOKUPS_MAX:
-            self._notes.say(f"{len(newest)} purged records of {self._stream.name} were not looked up one by one")
+            self._notes.say(f"{len(newest)} deletions of {self._stream.name} were not looked up one by one, run verify")
             return list(newest.values())
         for some in split_ids(list(newest), encoded_bytes(by_ids(self._stream, self._fields(), ()))):
             for rows in self._look_up(some):
