@@ -35,7 +35,7 @@ class Bounds:
     def exact(self) -> Window:
         """The window within the source's own limits: the rows that count."""
         low, high = self.window.low, self.window.high
-        floor, ceiling = _limit(self.floor), _limit(self.ceiling)
+        floor, ceiling = limit_of(self.floor), limit_of(self.ceiling)
         if floor is not None:
             low = floor if low is None else max(low, floor)
         return Window(low, high if ceiling is None else min(high, ceiling))
@@ -43,7 +43,7 @@ class Bounds:
     def values(self) -> tuple[object, object]:
         """Low and high as the source expects them; low is ``None`` for "from the beginning"."""
         exact = self.exact()
-        if exact.low is None or exact.low == _limit(self.floor):
+        if exact.low is None or exact.low == limit_of(self.floor):
             return self.floor, self._spelt(exact.high, up=True)
         return self._spelt(exact.low, up=False), self._spelt(exact.high, up=True)
 
@@ -53,7 +53,7 @@ class Bounds:
         return instant.replace(tzinfo=None) if self.naive else instant
 
 
-def _limit(value: object) -> datetime | None:
+def limit_of(value: object) -> datetime | None:
     """A limit the user wrote: an instant, or the start of a day; ``None`` for what is neither."""
     if isinstance(value, str):
         with suppress(ValueError):
@@ -64,31 +64,22 @@ def _limit(value: object) -> datetime | None:
 
 
 def spelt_like(example: str, instant: datetime, *, up: bool) -> str:
-    """The instant as ISO 8601 text of the example's shape, rounded up or down to its precision.
+    """The instant as ISO 8601 text of the example's shape, rounded to its precision: up, or down by at least a step.
 
-    An example of another shape gives seconds and ``Z``, which most interfaces take.
+    The step keeps ties at low: many sources compare such texts as texts, where ``10Z`` comes after ``10.5Z``, or take
+    only what is later. An example of another shape gives seconds and ``Z``, which most interfaces read.
     """
     match = _SPELLING.fullmatch(example)
-    if match is None:
-        match = _SPELLING.fullmatch("2000-01-01T00:00:00Z")
-        assert match is not None
-    separator, digits, zone = match.groups()
-    instant = instant.astimezone(_zone_of(zone))
-    if separator is None:
-        return rounded(instant, _DAY, up=up).date().isoformat()
+    separator, digits, zone = match.groups() if match is not None else ("T", None, "Z")
     places = min(len(digits or ""), 6)
-    instant = rounded(instant, timedelta(microseconds=10 ** (6 - places)), up=up)
+    step = _DAY if separator is None else timedelta(microseconds=10 ** (6 - places))
+    instant = instant.astimezone(_zone_of(zone))
+    beyond = (instant - instant.replace(hour=0, minute=0, second=0, microsecond=0)) % step
+    instant += (-beyond % step) if up else -beyond - step
+    if separator is None:
+        return instant.date().isoformat()
     fraction = f".{instant.microsecond:06}"[: places + 1].ljust(len(digits or "") + 1, "0") if digits else ""
     return f"{instant:%Y-%m-%d}{separator}{instant:%H:%M:%S}{fraction}{zone or ''}"
-
-
-def rounded(instant: datetime, step: timedelta, *, up: bool) -> datetime:
-    """To the nearest multiple of ``step`` since midnight, below or above."""
-    midnight = instant.replace(hour=0, minute=0, second=0, microsecond=0)
-    beyond = (instant - midnight) % step
-    if not beyond:
-        return instant
-    return instant - beyond + (step if up else timedelta(0))
 
 
 def _zone_of(text: str | None) -> timezone:

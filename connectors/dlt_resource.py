@@ -10,9 +10,10 @@ Everything that touches dlt's inner workings is in this module. It was written a
 
 from __future__ import annotations
 
+import gc
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -138,17 +139,36 @@ def opened(resource: DltResource, hints: Hints, bounds: Bounds | None) -> Iterat
 
     with ExitStack() as stack:
         stack.enter_context(_quiet())
+        readings = stack.enter_context(_ended())
         stack.enter_context(_incrementals_lent(resource))
         stack.enter_context(Container().injectable_context(StateInjectableContext(state={})))
         with translated("read", resource.name):
-            reading = resource.with_name(resource.name)
-            if bounds is not None and hints.incremental is not None:
-                reading.apply_hints(incremental=_passing_incremental(hints.incremental, bounds))
-            items = iter(reading)
-        yield _each(items, resource.name)
+            readings.append(_begun(resource, hints, bounds))
+        yield readings[0]
 
 
-def _each(items: Iterator[object], name: str) -> Iterator[object]:
+def _begun(resource: DltResource, hints: Hints, bounds: Bounds | None) -> Generator[object, None, None]:
+    reading = resource.with_name(resource.name)
+    if bounds is not None and hints.incremental is not None:
+        reading.apply_hints(incremental=_passing_incremental(hints.incremental, bounds))
+    return _each(iter(reading), resource.name)
+
+
+@contextmanager
+def _ended() -> Iterator[list[Generator[object, None, None]]]:
+    """Ends a reading that was not read to its end. dlt has no way to do that: an abandoned one is part of a cycle that
+    holds the source's connections, and a database locked, until it is collected."""
+    readings: list[Generator[object, None, None]] = []
+    try:
+        yield readings
+    finally:
+        if any(inspect.getgeneratorstate(each) != inspect.GEN_CLOSED for each in readings):
+            for each in readings:
+                each.close()
+            gc.collect()
+
+
+def _each(items: Iterator[object], name: str) -> Generator[object, None, None]:
     with translated("read", name):
         yield from items
 

@@ -35,7 +35,7 @@ from syncline.connectors.connector import (
     Window,
 )
 from syncline.connectors.dlt_resource import DltObject, Hints, hints_of, opened, resources_of
-from syncline.connectors.dlt_stream import DltStream, dlt_stream
+from syncline.connectors.dlt_stream import DltStream, dlt_stream, sampling_bounds
 from syncline.connectors.errors import ConfigError, CountMismatch, DataError, Stopped
 from syncline.connectors.infer import Notes, TypeBook
 from syncline.connectors.names import unknown_stream
@@ -133,7 +133,7 @@ class DltSource:
         if hints.frozen:
             return Notes()
         self.api_calls += 1
-        with opened(resource, hints, None) as items:
+        with opened(resource, hints, sampling_bounds(hints, self.horizon())) as items:
             rows: Rows = next(chunks(items, resource.name, SAMPLE_ROWS_MAX), [])
         rows = rows[:SAMPLE_ROWS_MAX] if isinstance(rows, list) else rows.slice(0, SAMPLE_ROWS_MAX)
         if not len(rows):

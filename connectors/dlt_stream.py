@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from syncline.connectors.bounds import Bounds
+from syncline.connectors.bounds import Bounds, limit_of
 from syncline.connectors.connector import StreamSchema, Window
 from syncline.connectors.dlt_resource import Hints
 from syncline.connectors.errors import ConfigError
@@ -84,6 +85,16 @@ def dlt_stream(resource: DltResource, hints: Hints, notes: Notes) -> DltStream:
     example = hints.initial_value if isinstance(hints.initial_value, str) else notes.cursor_example
     fixed = frozenset({*declared, *([cursor] if cursor else [])})
     return DltStream(resource, hints, schema, types, fixed, example, naive)
+
+
+def sampling_bounds(hints: Hints, high: datetime) -> Bounds | None:
+    """Everything from the source's own start, for a look at some rows; ``None`` where that start is no instant."""
+    incremental = hints.incremental
+    if incremental is None or limit_of(incremental.initial_value) is None:
+        return None
+    naive = isinstance(incremental.initial_value, datetime) and incremental.initial_value.tzinfo is None
+    window = Window(None, high)
+    return Bounds(window, incremental.initial_value, naive, incremental.initial_value, incremental.end_value)
 
 
 def _cursor(hints: Hints, types: Mapping[str, pa.DataType], warnings: list[str]) -> str | None:
