@@ -16,6 +16,7 @@ from syncline.connectors.values import instant_of
 
 _SPELLING = re.compile(r"\d{4}-\d\d-\d\d(?:([T ])\d\d:\d\d:\d\d(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)?)?")
 _DAY = timedelta(days=1)
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +65,21 @@ def limit_of(value: object) -> datetime | None:
 
 
 def spelt_like(example: str, instant: datetime, *, up: bool) -> str:
-    """The instant as ISO 8601 text of the example's shape, rounded to its precision: up, or down by at least a step.
+    """The instant as ISO 8601 text of the example's shape, rounded to its precision and a second further.
 
-    The step keeps ties at low: many sources compare such texts as texts, where ``10Z`` comes after ``10.5Z``, or take
-    only what is later. An example of another shape gives seconds and ``Z``, which most interfaces read.
+    The second keeps ties: many sources compare such texts as texts, where ``10Z`` comes after ``10.5Z``, or take only
+    what is later than low. An example of another shape gives seconds and ``Z``, which most interfaces read.
     """
     match = _SPELLING.fullmatch(example)
     separator, digits, zone = match.groups() if match is not None else ("T", None, "Z")
-    places = min(len(digits or ""), 6)
-    step = _DAY if separator is None else timedelta(microseconds=10 ** (6 - places))
     instant = instant.astimezone(_zone_of(zone))
-    beyond = (instant - instant.replace(hour=0, minute=0, second=0, microsecond=0)) % step
-    instant += (-beyond % step) if up else -beyond - step
+    midnight = instant.replace(hour=0, minute=0, second=0, microsecond=0)
     if separator is None:
-        return instant.date().isoformat()
+        return ((midnight + _DAY if instant > midnight else instant) if up else midnight - _DAY).date().isoformat()
+    places = min(len(digits or ""), 6)
+    beyond = (instant - midnight) % timedelta(microseconds=10 ** (6 - places))
+    step = timedelta(microseconds=10 ** (6 - places)) if beyond else timedelta(0)
+    instant += step - beyond + _SECOND if up else -beyond - _SECOND
     fraction = f".{instant.microsecond:06}"[: places + 1].ljust(len(digits or "") + 1, "0") if digits else ""
     return f"{instant:%Y-%m-%d}{separator}{instant:%H:%M:%S}{fraction}{zone or ''}"
 
