@@ -78,7 +78,7 @@ class Jobs:
             "columnDelimiter": "COMMA",
             "lineEnding": "LF",
         }
-        call = Call("create Bulk job", self._object, self.path(), method="POST", body=body)
+        call = Call("create Bulk job", self._object, self.path(), method="POST", body=body, creates=True)
         try:
             return str(self._transport.fetch(call, lambda content, headers: _job_id(content)))
         except Refused as refused:

@@ -41,6 +41,7 @@ CONNECT_TIMEOUT_S: Final = 10.0
 READ_TIMEOUT_S: Final = 300.0
 RESULT_TIMEOUT_S: Final = 600.0
 """A first result page may take minutes, and a query ten (REST API guide: calls end after 10 minutes)."""
+CREATE_GRACE_S: Final = 5.0
 SETTLE_TIMEOUT_S: Final = (2.0, 3.0)
 ERROR_BYTES_MAX: Final = 64 * 1024
 REDIRECTS_MAX: Final = 3
@@ -66,7 +67,11 @@ class Seams:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, relative to the org's address. ``operation`` and ``object`` are for the error it may end in."""
+    """One request, relative to the org's address. ``operation`` and ``object`` are for the error it may end in.
+
+    ``creates`` says that the answer names something made at the org: ``abort`` gives it ``CREATE_GRACE_S`` to arrive,
+    because what was made and is not known by name cannot be removed.
+    """
 
     operation: str
     object: str
@@ -76,6 +81,7 @@ class Call:
     body: Mapping[str, Json] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     read_timeout_s: float = READ_TIMEOUT_S
+    creates: bool = False
 
     def fails(self, error: Exception) -> SynclineError:
         """The error for a request that got no answer."""
@@ -96,8 +102,8 @@ class Transport:
         self.api_version = api_version
         self.seams = seams
         self._quota = quota
-        self._sockets = Sockets()
-        self._http = open_session(self._sockets)
+        self._sockets, self._creating = Sockets(), Sockets()
+        self._http, self._http_creating = open_session(self._sockets), open_session(self._creating)
         self._stopped = threading.Event()
         self._keeper = TokenKeeper(credentials, self._post, seams.now)
 
@@ -169,6 +175,11 @@ class Transport:
         self._stopped.set()
         self._sockets.cut()
         self._http.close()
+        # Closing leaves a request under way alone; the timer ends one that takes too long.
+        self._http_creating.close()
+        timer = threading.Timer(CREATE_GRACE_S, self._creating.cut)
+        timer.daemon = True
+        timer.start()
 
     def _open(self, call: Call) -> tuple[Mapping[str, str], Body]:
         session = self._keeper.current()
@@ -181,13 +192,15 @@ class Transport:
             response = self._exchange(call, self._keeper.renew(session))
             if response.status_code >= 300:
                 raise call.refused(response, self.seams.now())
-        return response.headers, Body(response, call.operation, call.object, self.require_running)
+        interrupted = _carry_on if call.creates else self.require_running
+        return response.headers, Body(response, call.operation, call.object, interrupted)
 
     def _exchange(self, call: Call, session: Session) -> requests.Response:
         self.require_running()
         self._quota.spend(call.operation, call.object)
+        http = self._http_creating if call.creates else self._http
         try:
-            response = self._send(self._http, call, session, (CONNECT_TIMEOUT_S, call.read_timeout_s))
+            response = self._send(http, call, session, (CONNECT_TIMEOUT_S, call.read_timeout_s))
         except NETWORK_ERRORS as error:
             self.require_running()
             raise call.fails(error) from error
@@ -245,6 +258,10 @@ class Transport:
             reader.close()
         _check_sign_in(call, reply, self.seams.now())
         return reply
+
+
+def _carry_on() -> None:
+    """What is read to its end although the run was stopped."""
 
 
 def _check_sign_in(call: Call, reply: Reply, now: datetime) -> None:
