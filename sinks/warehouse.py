@@ -135,9 +135,7 @@ class RowCounts:
     absent: int = 0
 
     def explained(self) -> int:
-        return (
-            self.inserted + self.updated + self.unchanged + self.deleted + self.superseded + self.stale + self.moot
-        )
+        return self.inserted + self.updated + self.unchanged + self.deleted + self.superseded + self.stale + self.moot
 
 
 @dataclass(frozen=True, slots=True)

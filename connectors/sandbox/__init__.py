@@ -1,4 +1,4 @@
-'''A practice Salesforce org on localhost: data, schema, clock, API and faults, all steerable.
+"""A practice Salesforce org on localhost: data, schema, clock, API and faults, all steerable.
 
 ::
 
@@ -51,7 +51,7 @@ only), AccountShare (LastModifiedDate only), LoginHistory (LoginTime), ActivityF
 CaseStatus (not in Bulk), Ledger__c (not replicateable), Setting__mdt (no stamp), ContentDocumentLink (demands a
 filter), ActivityHistory (not queryable), Oddity__c (every odd type), Wide__c (800 fields). They hold no records until
 seeded or inserted.
-'''
+"""
 
 from syncline.connectors.sandbox.bulk import JobPlan
 from syncline.connectors.sandbox.faults import Fault

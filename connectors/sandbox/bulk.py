@@ -115,7 +115,7 @@ class Jobs:
         if not isinstance(asked, dict):
             raise ApiError(400, "JSON_PARSER_ERROR", "The request body must be an object")
         if unknown := set(asked) - _KEYS:
-            raise ApiError(400, "JSON_PARSER_ERROR", f"Unrecognized field \"{sorted(unknown)[0]}\"")
+            raise ApiError(400, "JSON_PARSER_ERROR", f'Unrecognized field "{sorted(unknown)[0]}"')
         self._check_form(asked)
         self._check_caps()
         meaning = self._understood(str(asked.get("query", "")))
@@ -357,5 +357,3 @@ def _both(early: Selection, late: Selection) -> Selection:
     """The rows of two selections, each with its own segments."""
     moved = late.positions + (len(early.segments) << 32)
     return Selection(early.segments + late.segments, np.concatenate([early.positions, moved]))
-
-

@@ -146,4 +146,3 @@ class Core:
         """Up to when getUpdated and getDeleted tell all: now, or the start of the oldest open transaction."""
         held = self.records.oldest_open_ms()
         return self.clock.now_ms() if held is None else min(held, self.clock.now_ms())
-

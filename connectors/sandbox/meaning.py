@@ -27,9 +27,7 @@ from syncline.connectors.sandbox.soql import (
 )
 
 FIELDS_LIMIT_MAX: Final = 200
-_ADVICE: Final = (
-    "Please reference your WSDL or the describe call for the appropriate names."
-)
+_ADVICE: Final = "Please reference your WSDL or the describe call for the appropriate names."
 _TEXTLESS: Final = {"boolean": "boolean", "date": "date", "datetime": "dateTime", "time": "time"}
 
 
@@ -98,8 +96,11 @@ class _Binder:
             raise self._refuse(ref, "only 5 levels of child-to-parent relationships are allowed")
         for name in path[:-1]:
             step = kind.relation(name)
-            target = next((self._types[t.lower()] for t in step.reference_to if t.lower() in self._types), None) \
-                if step else None
+            target = (
+                next((self._types[t.lower()] for t in step.reference_to if t.lower() in self._types), None)
+                if step
+                else None
+            )
             if step is None or target is None or target.hidden:
                 told = f"Didn't understand relationship '{name}' in field path. If you are attempting to use a custom "
                 raise self._refuse(ref, told + f"relationship, be sure to append the '__r' after the name. {_ADVICE}")

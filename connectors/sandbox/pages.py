@@ -154,7 +154,7 @@ def _compound(selection: Selection, column: Column, style: WireStyle) -> pa.Arra
     parts: list[pa.Array | str] = []
     some: pa.Array | None = None
     for number, key in enumerate(keys):
-        parts.append(f'{"{" if not number else ","}{json.dumps(key)}:')
+        parts.append(f"{'{' if not number else ','}{json.dumps(key)}:")
         if key not in held:
             parts.append("null")
             continue

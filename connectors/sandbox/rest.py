@@ -241,9 +241,7 @@ class Rest:
         told = [{"id": i, "deletedDate": rest_text(at)} for i, (_, at) in zip(ids, hits, strict=True)]
         covered = self._covered(end_ms)
         earliest = rest_text(log.starts_ms)
-        return json_response(
-            {"deletedRecords": told, "earliestDateAvailable": earliest, "latestDateCovered": covered}
-        )
+        return json_response({"deletedRecords": told, "earliestDateAvailable": earliest, "latestDateCovered": covered})
 
     def _bounded(self, count: int) -> None:
         if count > REPLICATION_IDS_MAX:
@@ -299,7 +297,6 @@ class Rest:
             if kind is not None:
                 told.append({"count": self._core.records.table(kind.name).count() // 100 * 100, "name": kind.name})
         return json_response({"sObjects": told})
-
 
 
 def _json_headers() -> dict[str, str]:

@@ -177,9 +177,7 @@ def test_a_database_that_another_process_holds_is_named(desk: Desk) -> None:
     )
     assert holder.stdout is not None
     holder.stdout.readline()
-    desk.write(
-        'Landing(".syncline/landing"), warehouse=DuckDB("crm.duckdb", lock_wait_s=0.1)'
-    )
+    desk.write('Landing(".syncline/landing"), warehouse=DuckDB("crm.duckdb", lock_wait_s=0.1)')
     try:
         refused = desk.call("run", "crm")
     finally:

@@ -80,7 +80,7 @@ class Faulty:
 
     def _items(self, items: Iterator[Any], name: str) -> Iterator[Any]:
         for item in items:
-            yield self._plan.around(f"{self._label}.{name} item", lambda item=item: item)  # type: ignore[misc]
+            yield self._plan.around(f"{self._label}.{name} item", lambda item=item: item)
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._inner, name, value)
@@ -94,13 +94,16 @@ WAREHOUSE = {"watermarks", "prepare", "load", "commit"}
 
 def faulty(pipeline: Pipeline, plan: Plan) -> Pipeline:
     """The same pipeline with every seam behind the plan."""
+    parts: dict[str, Any] = {
+        "source": Faulty(pipeline.source, plan, CONNECTOR, "source"),
+        "landing": Faulty(pipeline.landing, plan, LANDING, "landing"),
+        "warehouse": Faulty(pipeline.warehouse, plan, WAREHOUSE, "warehouse"),
+        "state": Faulty(pipeline.state, plan, STATE, "state"),
+    }
     return Pipeline(
         pipeline.name,
         streams=pipeline.streams,
         commit=pipeline.commit,
         workers=pipeline.workers,
-        source=Faulty(pipeline.source, plan, CONNECTOR, "source"),
-        landing=Faulty(pipeline.landing, plan, LANDING, "landing"),
-        warehouse=Faulty(pipeline.warehouse, plan, WAREHOUSE, "warehouse"),
-        state=Faulty(pipeline.state, plan, STATE, "state"),
+        **parts,
     )

@@ -19,13 +19,13 @@ class Watched:
     """A connector that counts the slices read."""
 
     def __init__(self, inner: Any) -> None:
-        self.inner, self.read_slices, self.planned = inner, [], 0
+        self.inner = inner
+        self.read_slices: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
     def plan(self, *args: Any) -> Any:
-        self.planned += 1
         return WatchedExtraction(self, self.inner.plan(*args))
 
 

@@ -104,9 +104,7 @@ def key() -> rsa.RSAPrivateKey:
 def test_a_jwt_is_verified_claim_by_claim(
     org: Org, key: rsa.RSAPrivateKey, change: dict[str, Any], error: str | None, words: str
 ) -> None:
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     org.app.public_key = public.decode()
     claims = {
         "iss": org.client_id, "sub": org.user.username, "aud": "https://login.salesforce.com",

@@ -90,9 +90,10 @@ def test_pages_by_opaque_locators_reach_null_and_can_be_read_again(org: Org, cal
     first = call.results(job_id, maxRecords=70)
     locator = first.headers["Sforce-Locator"]
     assert not locator.isdigit()
-    assert call.results(job_id, maxRecords=70, locator=locator).body == call.results(
-        job_id, maxRecords=70, locator=locator
-    ).body
+    assert (
+        call.results(job_id, maxRecords=70, locator=locator).body
+        == call.results(job_id, maxRecords=70, locator=locator).body
+    )
     assert call.results(job_id, maxRecords=70, locator="70").error == (400, "INVALID_LOCATOR")
     assert call.results(job_id, maxRecords=0).status == 400
 
@@ -267,9 +268,7 @@ def test_csv_values_have_the_bulk_forms(org: Org, call: Caller) -> None:
         ("-0.05", "-0.05", "-0.05"),
     ],
 )
-def test_doubles_are_written_as_java_does_or_plainly(
-    org: Org, call: Caller, given: str, java: str, plain: str
-) -> None:
+def test_doubles_are_written_as_java_does_or_plainly(org: Org, call: Caller, given: str, java: str, plain: str) -> None:
     for exponents, text in ((True, java), (False, plain)):
         org.settings.wire.exponents = exponents
         assert row_of(org, call, {"Money__c": given}, ["Money__c"]).split(b"\n")[1] == f'"{text}"'.encode()

@@ -72,16 +72,12 @@ def sf(server: SandboxServer, session: requests.Session) -> Any:
 
 def test_soap_login(org: Org, session: requests.Session) -> None:
     user = org.user
-    sf = connect(
-        session=session, username=user.username, password=user.password, security_token=user.security_token
-    )
+    sf = connect(session=session, username=user.username, password=user.password, security_token=user.security_token)
     assert sf.query("SELECT COUNT() FROM Account")["totalSize"] == 300
     with pytest.raises(SalesforceAuthenticationFailed, match="INVALID_LOGIN"):
         connect(session=session, username=user.username, password="no", security_token="no")
     with pytest.raises(SalesforceAuthenticationFailed, match="UNSUPPORTED_API_VERSION"):
-        connect(
-            session=session, username=user.username, password=user.password, security_token="TOKEN", version="65.0"
-        )
+        connect(session=session, username=user.username, password=user.password, security_token="TOKEN", version="65.0")
 
 
 def test_password_login(org: Org, session: requests.Session) -> None:
@@ -95,9 +91,7 @@ def test_password_login(org: Org, session: requests.Session) -> None:
 
 def test_jwt_login(org: Org, session: requests.Session) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

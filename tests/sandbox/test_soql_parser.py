@@ -101,7 +101,7 @@ def test_malformed_literals_are_refused(literal: str) -> None:
         "SELECT Id FROM Account WHERE Name = 'x' AND Type = 'y' OR Rating = 'z'",
         "SELECT Id FROM Account WHERE (Name = 'x'",
         "SELECT Id FROM Account WHERE Name IN ()",
-        "SELECT Id FROM Account WHERE Name = \"x\"",
+        'SELECT Id FROM Account WHERE Name = "x"',
         "SELECT Id FROM Account ORDER Name",
         "SELECT Id FROM Account LIMIT ten",
         "SELECT Id FROM Account LIMIT -1",
