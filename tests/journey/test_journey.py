@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,33 @@ def test_odd_texts_and_dates_arrive_as_they_are(journey: Journey) -> None:
         journey.options = options
         journey.reload("Account") if journey.database.exists() else journey.run()
         assert journey.differences() == []
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Apia", "America/St_Johns"])
+def test_16_44_45_47_odd_time_zones_shift_nothing(journey: Journey, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the machine's zone nor a session's takes part in any bound or value (COMPLETE-WINDOW)."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        journey.run()
+        journey.org.insert("Account", {"Founded__c": ["0001-01-01", "1969-12-31"]}, count=2)
+        journey.org.update("Account", journey.org.ids("Account", limit=9), {"Phone": "1"})
+        journey.run()
+        assert journey.differences() == []
+        low, high = journey.window(journey.run())
+        assert high - low == minutes(15), "five minutes since the last run, and the overlap"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("options", [{}, BULK], ids=["rest", "bulk"])
+def test_43_blank_and_empty_texts_are_told_apart(journey: Journey, options: dict[str, Any]) -> None:
+    journey.options = options
+    journey.org.insert("Account", {"Phone": ["   ", "\t", None, "NA"], "Name": "blank"}, count=4)
+    journey.run()
+    assert journey.query("SELECT count(*) FROM Account WHERE Name = 'blank' AND Phone IS NULL") == [(1,)]
+    assert journey.differences() == []
 
 
 def test_the_quota_stops_the_run_which_goes_on_when_there_is_room_again(journey: Journey) -> None:
