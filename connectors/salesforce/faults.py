@@ -112,7 +112,7 @@ FINAL: Final = Rule("final", "2.6: everything else with a 3xx or 4xx status")
 RETRY_HINT: Final = "run again later; the run goes on where this one ended"
 
 HINTS: Final[Mapping[str, str]] = {
-    "INVALID_FIELD": "the object has no such field, the user may not see it, or it cannot be filtered; compare `plan`",
+    "INVALID_FIELD": "the field is gone, hidden from the user, or cannot be filtered: compare the plan, or run again",
     "INVALID_TYPE": "the object does not exist, or the integration user may not see it",
     "MALFORMED_QUERY": "look at the stream's `where`: it must be a SOQL condition",
     "API_DISABLED_FOR_ORG": "the org's edition or the user's profile lacks API access: ask its administrator",

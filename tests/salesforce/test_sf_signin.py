@@ -216,8 +216,11 @@ def test_trouble_at_the_platform_is_repeated_also_for_sign_in(site: Site) -> Non
 
 
 def test_a_token_answer_that_is_no_token_is_an_error_that_may_pass() -> None:
-    with Scripted(lambda asked: answer(200, b"<html>captive portal</html>")) as server, pytest.raises(Transient):
-        Salesforce(ClientCredentials(server.url, "id", Secret("word"))).horizon()
+    with Scripted(lambda asked: answer(200, b"<html>captive portal</html>")) as server:
+        credentials = ClientCredentials(server.url, "id", Secret("word"))
+        source = Salesforce(credentials, seams=Seams(sleep=lambda seconds: None))
+        with pytest.raises(Transient):
+            source.horizon()
 
 
 def test_an_instance_url_that_is_not_safe_is_refused_no_secrets() -> None:
