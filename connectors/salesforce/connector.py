@@ -21,6 +21,7 @@ from typing import Final, Unpack
 
 from syncline.connectors.connector import Forecast, StreamSchema, Window
 from syncline.connectors.errors import DataError
+from syncline.connectors.finding import Finding
 from syncline.connectors.salesforce.bulk import BulkReading
 from syncline.connectors.salesforce.deletes import KEY, MISSED, DeleteLog
 from syncline.connectors.salesforce.describe import Described, Facts, describe_objects
@@ -78,6 +79,20 @@ class Salesforce:
     def settling_lag_s(self) -> float:
         """How far the horizon stays below the org's clock."""
         return self.settings.settling_lag_s
+
+    def check(self) -> Sequence[Finding]:
+        """Whether signing in works, at which version, and how much of the org's quota is left for a run."""
+        self.horizon()
+        subject, usage = f"source Salesforce, API version {self.settings.api_version}", self._quota.usage
+        findings = [Finding("ok", subject, f"signed in by {type(self._credentials).__name__}")]
+        for name, (used, limit) in usage.items():
+            text = f"{used} of {limit} requests of the last 24 h are used ({name})"
+            if used >= self.settings.quota_share * limit:
+                cure = f"a run stops at {self.settings.quota_share:.0%}: wait, raise quota_share, or buy requests"
+                findings.append(Finding("warn", "source Salesforce, quota", text, cure))
+            else:
+                findings.append(Finding("ok", "source Salesforce, quota", text))
+        return findings
 
     def describe(self, names: Sequence[str]) -> Sequence[StreamSchema]:
         described = describe_objects(self._open(), list(dict.fromkeys(names)), self.settings.numbers)

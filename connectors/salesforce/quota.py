@@ -7,6 +7,7 @@ stops before a request, never after one whose answer it already has, so a stop l
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from threading import Lock
 from typing import Final
 
@@ -24,6 +25,12 @@ class Quota:
         self.calls = 0
         self._lock = Lock()
         self._usage: dict[str, tuple[int, int]] = {}
+
+    @property
+    def usage(self) -> Mapping[str, tuple[int, int]]:
+        """Requests used and allowed, by limit, as the newest answer told."""
+        with self._lock:
+            return dict(self._usage)
 
     def note(self, header: str | None) -> None:
         """Takes what the newest answer said (REST API guide, Limit Info Header)."""

@@ -54,6 +54,16 @@ def test_a_row_committed_late_is_read_by_the_next_overlap(site: Site) -> None:
     assert read(source, schema, Window(first - timedelta(minutes=10), source.horizon())).ids() == late
 
 
+def test_a_check_tells_sign_in_and_quota_with_a_cure(site: Site) -> None:
+    [signed_in, quota] = site.connect().check()
+    assert (signed_in.level, quota.level) == ("ok", "ok")
+    assert "ClientCredentials" in signed_in.text
+    site.org.set_quota(used=90_000, limit=100_000)
+    [_, quota] = site.connect().check()
+    assert quota.level == "warn"
+    assert "quota_share" in quota.cure
+
+
 # ---- warnings ----
 
 
