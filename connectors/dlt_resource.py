@@ -96,6 +96,7 @@ def resources_of(source: DltObject) -> tuple[str, Mapping[str, DltResource]]:
 def hints_of(resource: DltResource) -> Hints:
     """Raises ConfigError for a resource that cannot be one stream, or that can be read only once."""
     _require_one_table(resource)
+    _require_reflected(resource)
     _require_repeatable(resource)
     with _quiet(), translated("describe", resource.name):
         table = resource.compute_table_schema()
@@ -191,11 +192,24 @@ def _require_one_table(resource: DltResource) -> None:
         raise ConfigError("describe", resource.name, cause, "split it into one resource per table")
 
 
+def _require_reflected(resource: DltResource) -> None:
+    """A table that dlt's ``sql_database`` reflects only while reading would seem to have no key and no types."""
+    if _given(resource).get("defer_table_reflect"):
+        cause = "with defer_table_reflect its key and types are not known before it is read"
+        hint = "leave defer_table_reflect out; to connect late, give DltSource a function that makes the resource"
+        raise ConfigError("describe", resource.name, cause, hint)
+
+
 def _require_repeatable(resource: DltResource) -> None:
     for pipe in _pipes(resource):
         if isinstance(pipe.gen, Iterator):
             cause = f"{pipe.name} is a generator that was started already and can be read only once"
             raise ConfigError("describe", resource.name, cause, "pass the generator function itself, not its result")
+
+
+def _given(resource: DltResource) -> Mapping[str, Any]:
+    """The arguments the user gave to the resource's function."""
+    return (resource.explicit_args or {}) if resource.args_bound else {}
 
 
 def _pipes(resource: DltResource) -> Iterator[Any]:
@@ -213,7 +227,7 @@ def _incremental_of(resource: DltResource) -> Incremental[Any] | None:
     step = resource.incremental
     found = [step] if isinstance(step, Incremental) else []
     if isinstance(step, IncrementalResourceWrapper):
-        given = list(resource.explicit_args.values()) if resource.args_bound else []
+        given = list(_given(resource).values())
         defaults = [each.default for each in inspect.signature(resource).parameters.values()]
         found = [each for each in (step.incremental, *given, *defaults) if isinstance(each, Incremental)]
     if len(found) > 1 and found[0].is_partial():

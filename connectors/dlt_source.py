@@ -116,8 +116,11 @@ class DltSource:
             raise unknown_stream(name, resources, f"the dlt source {found}")
         resource = resources[name]
         hints = hints_of(resource)
-        notes = self._book.notes(self._page(name)) or self._sample(resource, hints)
-        self._described[name] = dlt_stream(resource, hints, notes)
+        notes = self._book.notes(self._page(name))
+        sampled = notes is None and not hints.frozen
+        if notes is None:
+            notes = self._sample(resource, hints) if sampled else Notes()
+        self._described[name] = dlt_stream(resource, hints, notes, sampled=sampled)
         return self._described[name]
 
     def _resources(self) -> tuple[str, Mapping[str, DltResource]]:
@@ -130,8 +133,6 @@ class DltSource:
 
     def _sample(self, resource: DltResource, hints: Hints) -> Notes:
         """What a few rows show; remembered unless there were none."""
-        if hints.frozen:
-            return Notes()
         self.api_calls += 1
         with opened(resource, hints, sampling_bounds(hints, self.horizon())) as items:
             rows: Rows = next(chunks(items, resource.name, SAMPLE_ROWS_MAX), [])

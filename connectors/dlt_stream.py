@@ -53,8 +53,10 @@ class DltStream:
         return pc.fill_null(flags, False) if pa.types.is_boolean(flags.type) else pc.is_valid(flags)
 
 
-def dlt_stream(resource: DltResource, hints: Hints, notes: Notes) -> DltStream:
+def dlt_stream(resource: DltResource, hints: Hints, notes: Notes, *, sampled: bool) -> DltStream:
     """Declared types win over learned ones; the order is that of the rows unless every column is declared.
+
+    ``sampled`` says that the learned ones are new, which the report must tell.
 
     Raises:
         ConfigError: nothing is known about the columns, or about the key.
@@ -70,8 +72,9 @@ def dlt_stream(resource: DltResource, hints: Hints, notes: Notes) -> DltStream:
         types[cursor] = INSTANT
     known = {name: type for name, type in types.items() if type != pa.null()}
     _require_columns(resource.name, hints, known)
-    if guessed := [name for name in known if name not in declared]:
-        warnings.append(f"{resource.name} declares no types for {', '.join(guessed)}: they come from values seen")
+    guessed = [f"{name} {type}" for name, type in known.items() if name not in declared and name != cursor]
+    if sampled and guessed:
+        warnings.append(f"{resource.name} declares no types for some columns, guessed: {', '.join(guessed)}")
     schema = StreamSchema(
         resource.name,
         pa.schema(list(known.items())),

@@ -224,3 +224,12 @@ def test_a_whole_database_is_a_source_of_streams(database: sqlite3.Connection, t
     forecast = source.plan(described(source, "Customer"), Window(None, NOW)).forecast
     assert (forecast.api, forecast.query) == ("dlt", "all of Customer")
     engine.dispose()
+
+
+def test_a_table_reflected_only_while_reading_is_refused_because_its_key_is_not_known(
+    database: sqlite3.Connection, tmp_path: Path
+) -> None:
+    engines: list[Any] = []
+    with pytest.raises(ConfigError, match="defer_table_reflect"):
+        made(tmp_path, "sqlalchemy", engines, defer_table_reflect=True).describe(["Customer"])
+    engines[0].dispose()
