@@ -7,9 +7,6 @@ taken waits for a bounded time and then says who holds it.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +19,7 @@ import pyarrow.parquet as pq
 
 from syncline.connectors.errors import CommitUnknown, ConfigError, CountMismatch, DataError, Transient
 from syncline.sinks import lattice
+from syncline.sinks.downloads import Downloads
 from syncline.sinks.duckdb_settings import CAPABILITIES, Settings
 from syncline.sinks.manifest import Manifest
 from syncline.sinks.warehouse import (
@@ -74,7 +72,7 @@ class DuckDB:
         self._clock, self._sleep, self._connector = clock, sleep, connect
         self._session: Session | None = None
         self._loaded: dict[str, Loaded] = {}
-        self._downloads: Path | None = None
+        self._downloads = Downloads(None if self._settings.in_memory else Path(f"{path}.staging"))
 
     def __repr__(self) -> str:
         return f"DuckDB({self._settings.path!r}, schema={self.schema!r})"
@@ -99,7 +97,7 @@ class DuckDB:
 
         targets.check_names(tables, DUCKDB)
         session, place = self._connect()
-        self._discard_downloads_of_dead_runs()
+        self._downloads.discard_dead()  # this process holds the file, so no other run is at work
         shown = targets.layouts(session.run(targets.select_columns(place, DUCKDB)), DUCKDB)
         check_present(tables, lambda plan: DUCKDB.fold(plan.target) in shown)
         changes = [targets.reconcile(plan, shown.get(DUCKDB.fold(plan.target)), place, DUCKDB) for plan in tables]
@@ -114,7 +112,7 @@ class DuckDB:
 
         _check_columns(table, manifest)
         session, _ = self._connect()
-        paths = landing.paths(manifest.files, self._downloads_folder())
+        paths = landing.paths(manifest.files, self._downloads.folder())
         row_bytes = _check_files(manifest, paths)
         by_kind: dict[str, list[Path]] = {"records": [], "tombstones": []}
         for entry, path in zip(manifest.files, paths, strict=True):
@@ -151,9 +149,9 @@ class DuckDB:
     def close(self) -> None:
         session, self._session = self._session, None
         self._loaded.clear()
+        self._downloads.discard()
         if session is not None:
             session.close()
-        self._discard_downloads()
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
@@ -182,35 +180,7 @@ class DuckDB:
                 self._loaded.pop(plan.stream, None)
                 for statement in staging.drops(plan, DUCKDB):
                     session.run(statement)
-        self._discard_downloads()
-
-    def _downloads_root(self) -> Path:
-        if self._settings.in_memory:
-            return Path(tempfile.gettempdir()) / "syncline.staging"
-        return Path(f"{self._settings.path}.staging")
-
-    def _downloads_folder(self) -> Path:
-        """Where remote files are brought to: named by process, so that a dead run's are known as such."""
-        if self._downloads is None:
-            root = self._downloads_root()
-            root.mkdir(parents=True, exist_ok=True)
-            self._downloads = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
-        return self._downloads
-
-    def _discard_downloads(self) -> None:
-        if self._downloads is not None:
-            shutil.rmtree(self._downloads, ignore_errors=True)
-            self._downloads = None
-        with suppress(OSError):
-            self._downloads_root().rmdir()
-
-    def _discard_downloads_of_dead_runs(self) -> None:
-        """This process holds the file, so every other one that downloaded for it is dead."""
-        if self._settings.in_memory:
-            return
-        for folder in self._downloads_root().glob("*-*"):
-            if not folder.name.startswith(f"{os.getpid()}-"):
-                shutil.rmtree(folder, ignore_errors=True)
+        self._downloads.discard()
 
 
 def _watermarks_of(rows: pa.Table) -> list[Watermark]:

@@ -46,6 +46,8 @@ Key: TypeAlias = tuple[Any, ...]
 
 CAPABILITIES: Final = Capabilities(name="memory", case_sensitive_names=True, name_bytes_max=255)
 
+TOMBSTONE: Final = "_syncline_tombstone"
+
 _OLDEST: Final = (False, None)
 
 
@@ -152,7 +154,9 @@ def _read(manifest: Manifest, landing: Landing, folder: Path) -> Iterator[Row]:
         rows = pq.ParquetFile(path).read().to_pylist()
         if len(rows) != entry.rows:
             raise CountMismatch("load landed file", entry.path, f"{len(rows)} rows, its manifest says {entry.rows}")
-        yield from rows
+        for row in rows:
+            row[TOMBSTONE] = entry.kind == "tombstones"
+            yield row
 
 
 def _check_names(plans: Sequence[TablePlan]) -> None:
@@ -245,11 +249,10 @@ def _newest(plan: TablePlan, table: Table, staged: Sequence[Row]) -> dict[Key, t
     """The newest staged row of each key, in the target's types, and whether it is a mere tombstone."""
     newest: dict[Key, tuple[Row, bool]] = {}
     for row in sorted(staged, key=lambda row: (_age(plan, row), row[SEQUENCE_COLUMN])):
-        tombstone = any(name not in row for name in plan.columns.names)
         cast = dict(row)
         for column in plan.columns:
             cast[column.name] = _cast(row.get(column.name), column.type, _common_type(table, column))
-        newest[_key(plan, cast)] = (cast, tombstone)
+        newest[_key(plan, cast)] = (cast, row[TOMBSTONE])
     return newest
 
 

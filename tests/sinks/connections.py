@@ -25,7 +25,7 @@ class Tapped:
     before: Hook
     after: Hook
 
-    def execute(self, statement: str) -> duckdb.DuckDBPyConnection:
+    def execute(self, statement: str) -> Any:
         return self._send(statement, self.connection.execute)
 
     def sql(self, statement: str) -> Any:
