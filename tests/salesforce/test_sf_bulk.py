@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -94,6 +95,17 @@ def test_deleted_records_come_marked(site: Site) -> None:
     assert read_object(bulk(site)).deleted() == set(ids[:5])
 
 
+def test_deleted_records_come_marked_though_the_mark_is_not_a_column(site: Site) -> None:
+    ids = fill(site)
+    site.org.delete("Account", ids[:5])
+    site.org.advance(120)
+    for source in (bulk(site), site.connect(api="rest")):
+        [schema] = source.describe(["Account"])
+        found = read(source, schema.select(["Id", "SystemModstamp"]), Window(None, source.horizon()))
+        assert found.deleted() == set(ids[:5])
+        assert found.table().column_names == ["Id", "SystemModstamp"]
+
+
 # ---- polling ----
 
 
@@ -183,6 +195,22 @@ def test_a_large_page_that_is_another_the_second_time_ends_the_run_loud(
     monkeypatch.setattr(PageReader, "open", lambda self, path: opened(self, paths.pop(0)))
     with pytest.raises(Transient, match="changed between two readings"):
         ids_of(extraction, [first])
+
+
+def test_a_reader_that_is_given_up_does_not_wait_for_a_stalled_org(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk must not cost ten minutes of waiting for the rest of a page."""
+    monkeypatch.setattr("syncline.connectors.salesforce.results.HELD_BYTES_MAX", 10_000)
+    monkeypatch.setattr("syncline.connectors.salesforce.results.BLOCK_BYTES", 20_000)
+    fill(site, 1000)
+    site.org.settings.bulk_page_rows_default = 1000
+    extraction, _ = planned(bulk(site))
+    [slice] = extraction.slices(None, forget)
+    site.org.inject("stall", path="*/results", delay_s=1.5)
+    batches = extraction.read(slice)
+    next(batches)
+    before = time.monotonic()
+    batches.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - before < 1
 
 
 def test_a_row_longer_than_a_block_is_read_with_a_larger_one(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
