@@ -143,6 +143,8 @@ class Faulted(Transient):
     answer: Answer = Answer(0, "", "")
     rule: Rule = NETWORK
     retry_after_s: float | None = None
+    spent: bool = False
+    """Whether its attempts were made already: a request inside a repeated one is not repeated anew."""
 
 
 class Throttled(SourceBusy):
@@ -150,6 +152,7 @@ class Throttled(SourceBusy):
 
     answer: Answer = Answer(0, "", "")
     rule: Rule = NETWORK
+    spent: bool = False
 
 
 def rule_for(answer: Answer) -> Rule:

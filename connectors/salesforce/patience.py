@@ -53,7 +53,7 @@ def _fault(state: RetryCallState) -> Faulted | Throttled | None:
 
 def _retryable(state: RetryCallState) -> bool:
     fault = _fault(state)
-    return fault is not None and fault.rule.patience is not None
+    return fault is not None and not fault.spent and fault.rule.patience is not None
 
 
 def _enough(state: RetryCallState) -> bool:
@@ -65,6 +65,7 @@ def _enough(state: RetryCallState) -> bool:
         return True
     if state.attempt_number >= fault.rule.patience.attempts_max:
         fault.cause += f"; gave up after {state.attempt_number} attempts"
+        fault.spent = True
         return True
     return False
 

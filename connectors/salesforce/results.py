@@ -24,7 +24,7 @@ from syncline.connectors.salesforce.transport import RESULT_TIMEOUT_S, Call, Tra
 
 ATTEMPTS_MAX: Final = 4
 RETRY_PAUSE_S: Final = 1.0
-HELD_BYTES_MAX: Final = 32 * 1024 * 1024
+HELD_BYTES_MAX: Final = 16 * 1024 * 1024
 COUNT_HEADER: Final = "Sforce-NumberOfRecords"
 LOCATOR_HEADER: Final = "Sforce-Locator"
 HINT: Final = "run again: the job is kept, and only this page is read anew; if it stays, report it"

@@ -20,7 +20,8 @@ from syncline.connectors.salesforce.columns import out_of_type
 from syncline.connectors.salesforce.faults import broken
 from syncline.connectors.salesforce.shape import Shape
 
-BLOCK_BYTES: Final = 1 << 20
+BLOCK_BYTES: Final = 1 << 19
+"""Arrow reads 32 blocks ahead, a reader; larger ones cost memory and gain nothing."""
 BLOCK_BYTES_MAX: Final = 1 << 28
 """A row must fit a block; the widest row of 800 fields stays far below this."""
 

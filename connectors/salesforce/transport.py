@@ -26,7 +26,7 @@ import syncline
 from syncline.connectors.connector import Json
 from syncline.connectors.errors import ConfigError, Stopped, SynclineError
 from syncline.connectors.salesforce.body import NETWORK_ERRORS, Body
-from syncline.connectors.salesforce.faults import Answer, answer_of, broken, error_of, rule_for
+from syncline.connectors.salesforce.faults import RETRY_HINT, Answer, answer_of, broken, error_of, rule_for
 from syncline.connectors.salesforce.hosts import require_safe, same_origin
 from syncline.connectors.salesforce.patience import patiently, retry_after_s
 from syncline.connectors.salesforce.quota import HEADER as LIMIT_HEADER
@@ -42,6 +42,7 @@ READ_TIMEOUT_S: Final = 300.0
 RESULT_TIMEOUT_S: Final = 600.0
 """A first result page may take minutes, and a query ten (REST API guide: calls end after 10 minutes)."""
 CREATE_GRACE_S: Final = 5.0
+WRAPPINGS_MAX: Final = 8
 SETTLE_TIMEOUT_S: Final = (2.0, 3.0)
 ERROR_BYTES_MAX: Final = 64 * 1024
 REDIRECTS_MAX: Final = 3
@@ -88,7 +89,10 @@ class Call:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             hint = "set REQUESTS_CA_BUNDLE to the file of your network's certificate authority"
             return ConfigError(self.operation, self.object, "the server's certificate is not trusted", hint)
-        return broken(self.operation, self.object, f"{type(error).__name__}: {error}")
+        fault = broken(self.operation, self.object, plain_cause(error))
+        if isinstance(error, requests.ConnectionError | requests.ConnectTimeout):
+            fault.hint = f"{RETRY_HINT}; if it never worked, check SALESFORCE_INSTANCE_URL or SALESFORCE_DOMAIN"
+        return fault
 
     def refused(self, response: requests.Response, now: datetime) -> SynclineError:
         answer = _answer_of(response)
@@ -258,6 +262,20 @@ class Transport:
             reader.close()
         _check_sign_in(call, reply, self.seams.now())
         return reply
+
+
+def plain_cause(error: BaseException) -> str:
+    """What the system said, without the names of the layers it passed through ("Connection refused")."""
+    inner: object = error
+    for _ in range(WRAPPINGS_MAX):
+        if isinstance(inner, OSError) and inner.strerror:
+            return f"no connection: {inner.strerror}"
+        wrapped = [*getattr(inner, "args", ()), getattr(inner, "reason", None), getattr(inner, "__cause__", None)]
+        nested = [each for each in wrapped if isinstance(each, BaseException)]
+        if not nested:
+            break
+        inner = nested[0]
+    return f"{type(error).__name__}: {error}"
 
 
 def _carry_on() -> None:
