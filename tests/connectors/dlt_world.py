@@ -20,30 +20,42 @@ COLUMNS: dict[str, Any] = {
 }
 
 
+class VendorError(Exception):
+    """What a source's own library may raise."""
+
+
 class DltWorld:
     """Rows in a list, yielded whole by a resource that declares its columns; deleted rows vanish."""
 
     stream = "Account"
-    secrets: Sequence[str] = ()
+    secrets: Sequence[str] = ("key-that-must-not-show",)
+    faults: Sequence[str] = ("connection lost", "vendor's own error")
     columns = tuple(name for name in COLUMNS if name != "gone")
 
     def __init__(self) -> None:
         self.clock = datetime(2031, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
         self.rows: dict[int, dict[str, object]] = {}
         self.made = 0
+        self.fault: str | None = None
+
+    def strike(self, fault: str) -> None:
+        self.fault = fault
 
     def connect(self) -> Connector:
         import dlt
 
         incremental = dlt.sources.incremental[datetime]("changed")
 
-        def account(changed: Any = incremental) -> Iterator[list[dict[str, object]]]:
+        def account(api_key: str, changed: Any = incremental) -> Iterator[list[dict[str, object]]]:
             rows = [dict(row) for row in self.rows.values()]
             for first in range(0, len(rows), 70):
+                if first and self.fault is not None:
+                    fault, self.fault = self.fault, None
+                    raise (ConnectionError if fault == "connection lost" else VendorError)(fault)
                 yield rows[first : first + 70]
 
         columns = {name: COLUMNS[name] for name in self.columns}
-        resource = dlt.resource(account, name="Account", primary_key="id", columns=columns)
+        resource = dlt.resource(account, name="Account", primary_key="id", columns=columns)(self.secrets[0])
         return DltSource(resource, clock=self.now, slice_rows=100, types_file=None)
 
     def now(self) -> datetime:

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from syncline.connectors import ConfigError, DataError, DltSource, Stopped, SynclineError, ValueOutOfType, Window
+from syncline.connectors import ConfigError, DataError, DltSource, Slice, Stopped, SynclineError, ValueOutOfType, Window
 from tests.connectors.reading import described, rows_of
 
 START = datetime(2031, 5, 1, tzinfo=UTC)
@@ -245,6 +245,23 @@ def test_a_reading_that_is_given_up_gives_back_what_the_resource_holds() -> None
 
     source(dlt.resource(things, name="things")).describe(["things"])
     assert ended == [True]
+
+
+def test_nothing_is_left_on_disk_after_a_read_whether_it_went_well_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    connector = over([{"id": 1}])
+    extraction = connector.plan(described(connector, "things"), Window(None, NOW))
+    list(extraction.slices(None, lambda _: None))
+    assert list(tmp_path.iterdir())
+    extraction.close("kept")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(DataError, match="closed"):
+        list(extraction.read(Slice("x-0", {"file": 0}, rows_expected=1)))
+    with pytest.raises(DataError):
+        rows_of(over([*[{"id": 1}] * 2000, 2]), "things", None)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_active_pipeline_of_the_user_is_neither_read_nor_changed() -> None:
