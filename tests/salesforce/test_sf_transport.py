@@ -138,18 +138,18 @@ def test_sessions_that_end_every_few_calls_only_cost_sign_ins(site: Site) -> Non
 def test_a_session_refused_right_after_signing_in_ends_the_run(site: Site) -> None:
     """Peers loop here for ever."""
     told = [{"errorCode": "INVALID_SESSION_ID", "message": "Session expired or invalid"}]
-    site.org.inject("error", path="*/limits", status=401, body=told, times=99)
+    site.org.inject("error", path="/services/data/v62.0", status=401, body=told, times=99)
     with pytest.raises(SignInError):
         site.connect().horizon()
-    assert site.calls("GET */limits") == 2
+    assert site.calls("GET /services/data/v62.0") == 2
 
 
 def test_a_refusal_that_no_new_session_cures_is_not_answered_with_one(site: Site) -> None:
     told = [{"errorCode": "INVALID_SESSION_ID", "message": "This session is not valid for use with the REST API"}]
-    site.org.inject("error", path="*/limits", status=401, body=told, times=99)
+    site.org.inject("error", path="/services/data/v62.0", status=401, body=told, times=99)
     with pytest.raises(SignInError):
         site.connect().horizon()
-    assert (site.calls("GET */limits"), site.calls("POST */token")) == (1, 1)
+    assert (site.calls("GET /services/data/v62.0"), site.calls("POST */token")) == (1, 1)
 
 
 def test_the_instance_of_a_new_session_is_used_from_then_on(site: Site) -> None:
