@@ -181,9 +181,10 @@ class Transport:
         self._http.close()
         # Closing leaves a request under way alone; the timer ends one that takes too long.
         self._http_creating.close()
-        timer = threading.Timer(CREATE_GRACE_S, self._creating.cut)
-        timer.daemon = True
-        timer.start()
+        if self._creating.in_use():
+            timer = threading.Timer(CREATE_GRACE_S, self._creating.cut)
+            timer.daemon = True
+            timer.start()
 
     def _open(self, call: Call) -> tuple[Mapping[str, str], Body]:
         session = self._keeper.current()

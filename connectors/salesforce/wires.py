@@ -32,6 +32,10 @@ class Sockets:
         with self._lock:
             self._open.add(opened)
 
+    def in_use(self) -> bool:
+        with self._lock:
+            return any(each.fileno() != -1 for each in self._open)
+
     def cut(self) -> None:
         with self._lock:
             sockets = list(self._open)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -150,6 +152,23 @@ def test_a_stop_while_a_job_runs_removes_the_job_and_ends_at_once(site: Site) ->
     extraction.close("abandoned")
     assert site.org.jobs() == []
     assert len(read_object(source).ids()) == ROWS, "the connector can be used again"
+
+
+def test_a_stop_while_a_job_is_being_made_waits_for_its_name_and_removes_it(site: Site) -> None:
+    fill(site, 10)
+    source = site.connect(api="bulk")
+    extraction, _ = planned(source)
+    site.org.inject("slow", method="POST", path="*/jobs/query", delay_s=0.5)
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(lambda: list(extraction.slices(None, forget)))
+        give_up = time.monotonic() + 10
+        while not site.org.jobs() and time.monotonic() < give_up:
+            time.sleep(0.005)
+        source.close()
+        with pytest.raises(Stopped):
+            making.result(5)
+    extraction.close("abandoned")
+    assert site.org.jobs() == []
 
 
 class Stopper(list[float]):
