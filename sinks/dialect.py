@@ -157,7 +157,7 @@ def _filler(tables: Mapping[str, exp.Expr], holes: Mapping[str, exp.Expr]) -> Ca
             value = holes[node.name].copy()
             # A hole stands for one operand whatever surrounds it.
             return exp.paren(value, copy=False) if isinstance(value, exp.Binary) else value
-        if isinstance(node, exp.Table) and not node.db:
+        if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier) and not node.db:
             table = tables[node.name].copy()
             if node.alias:
                 return exp.alias_(table, node.alias, table=True, quoted=True)

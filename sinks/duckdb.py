@@ -48,8 +48,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class DuckDB:
     """A warehouse in one DuckDB file. Connects at the first call; safe to close at any time, any number of times.
 
-    ``memory_limit`` bounds DuckDB's memory, beyond it spills to disk beside the file. ``lock_wait_s`` is how long to
-    wait while another process holds the file. ``clock``, ``sleep`` and ``connect`` are seams for tests.
+    ``memory_limit`` ("2GB") bounds DuckDB's memory, which does not grow with the number of rows: it spills to disk
+    beside the file. Left out, it is 300 MB, and half a megabyte more for each column beyond a table's hundredth.
+    ``lock_wait_s`` is how long to wait while another process holds the file. ``clock``, ``sleep`` and ``connect`` are
+    seams for tests.
     """
 
     capabilities = CAPABILITIES
@@ -59,7 +61,7 @@ class DuckDB:
         path: str | Path,
         schema: str = "main",
         *,
-        memory_limit: str = "300MB",
+        memory_limit: str | None = None,
         threads: int = 2,
         lock_wait_s: float = 30.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -72,6 +74,7 @@ class DuckDB:
         self._clock, self._sleep, self._connector = clock, sleep, connect
         self._session: Session | None = None
         self._loaded: dict[str, Loaded] = {}
+        self._columns_max = 0
         self._downloads = Downloads(None if self._settings.in_memory else Path(f"{path}.staging"))
 
     def __repr__(self) -> str:
@@ -117,6 +120,7 @@ class DuckDB:
         by_kind: dict[str, list[Path]] = {"records": [], "tombstones": []}
         for entry, path in zip(manifest.files, paths, strict=True):
             by_kind[entry.kind].append(path)
+        self._make_room(session, table)
         session.run(staging.create_view(table, by_kind["records"], by_kind["tombstones"], DUCKDB))
         session.run(staging.create_changes(table, DUCKDB))
         rows, incomplete = session.run(staging.count_rows(table, DUCKDB))[0]
@@ -137,7 +141,7 @@ class DuckDB:
             # Whoever looks next looks with a fresh connection (KNOWN-OUTCOME).
             self.close()
             raise
-        self._drop_staging(unit.tables)
+        self._tidy(unit.tables)
         return counts
 
     def compare(self, table: TablePlan) -> Comparison:
@@ -149,6 +153,7 @@ class DuckDB:
     def close(self) -> None:
         session, self._session = self._session, None
         self._loaded.clear()
+        self._columns_max = 0
         self._downloads.discard()
         if session is not None:
             session.close()
@@ -166,20 +171,25 @@ class DuckDB:
             self._session = Session(self._settings, connect, self._sleep, self._count)
         return self._session, Place(self._session.catalog, self.schema)
 
+    def _make_room(self, session: Session, table: TablePlan) -> None:
+        if len(table.columns) > self._columns_max:
+            self._columns_max = len(table.columns)
+            for statement in self._settings.widen(self._columns_max):
+                session.run(statement)
+
     def _count(self) -> None:
         self.statements += 1
 
-    def _drop_staging(self, tables: Sequence[TablePlan]) -> None:
+    def _tidy(self, tables: Sequence[TablePlan]) -> None:
         """At its best effort: the commit stands, and what is left goes with the connection."""
-        from syncline.sinks import staging
-        from syncline.sinks.dialect import DUCKDB
+        from syncline.sinks import duckdb_upkeep
 
-        session, _ = self._connect()
+        session, place = self._connect()
+        for plan in tables:
+            self._loaded.pop(plan.stream, None)
         with suppress(Transient, ConfigError):
-            for plan in tables:
-                self._loaded.pop(plan.stream, None)
-                for statement in staging.drops(plan, DUCKDB):
-                    session.run(statement)
+            duckdb_upkeep.drop_staging(session, tables)
+            duckdb_upkeep.compact(session, tables, place)
         self._downloads.discard()
 
 

@@ -43,9 +43,9 @@ def test_a_kill_before_any_statement_leaves_the_old_state_one_transaction(folder
     assert old != new
     killed = {path.stem: path for path in folder.glob("killed-*.duckdb")}
     after = [name for name, path in killed.items() if state(path) != old]
-    # Only what was sent after COMMIT may find the new state: dropping the staging, and the run nobody killed.
+    # Only what was sent after COMMIT may find the new state: dropping the staging, upkeep, and the run nobody killed.
     assert all(state(killed[name]) == new for name in after)
-    assert len(after) == 1 + 2 * 2
+    assert len(after) == 1 + 2 * 3
     assert len(killed) > 15
 
 
