@@ -203,6 +203,7 @@ def test_a_reader_that_is_given_up_does_not_wait_for_a_stalled_org(site: Site, m
     monkeypatch.setattr("syncline.connectors.salesforce.results.BLOCK_BYTES", 20_000)
     fill(site, 1000)
     site.org.settings.bulk_page_rows_default = 1000
+    site.org.settings.gzip = "never"
     extraction, _ = planned(bulk(site))
     [slice] = extraction.slices(None, forget)
     site.org.inject("stall", path="*/results", delay_s=1.5)

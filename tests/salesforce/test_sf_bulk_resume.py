@@ -58,8 +58,21 @@ def test_a_killed_run_keeps_to_bulk_though_few_rows_are_left(site: Site) -> None
     heir = site.connect(page_rows=100)
     [schema] = heir.describe(["Account"])
     extraction = heir.plan(schema, Window(None, horizon))
-    assert ids_of(extraction, list(extraction.slices(token, forget))) == ids
+    slices = list(extraction.slices(token, forget))
+    assert {slice.params["api"] for slice in slices} == {"bulk"}
+    assert ids_of(extraction, slices) == ids
     assert site.calls("POST */jobs/query") == 1
+
+
+def test_a_run_begun_by_rest_keeps_to_rest_though_there_are_many_rows_now(site: Site) -> None:
+    fill(site, 20)
+    source = site.connect(bulk_rows_min=30)
+    extraction, schema = planned(source)
+    remembered: list[Json] = []
+    begun = list(extraction.slices(None, remembered.append))
+    again = site.connect(bulk_rows_min=10).plan(schema, Window(None, source.horizon()))
+    assert again.forecast.api == "bulk"
+    assert list(again.slices(remembered[-1], forget)) == begun
 
 
 @pytest.mark.parametrize("change", ["window", "fields", "version", "page_rows"])
