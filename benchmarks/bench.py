@@ -19,6 +19,8 @@ from benchmarks.show import line_of, machine, print_report, report_of, write_rep
 ROWS = 1_000_000
 QUICK_ROWS = 100_000
 WIDTH_MIN = 132
+BUSY_SHARE = 0.5
+"""Of the CPUs, waiting or running, before the bench begins: more, and wall time says little."""
 LATEST = Path(__file__).parent / "out" / "latest.json"
 
 
@@ -35,12 +37,15 @@ def main() -> None:
     console = Console(highlight=False)
     if console.width < WIDTH_MIN:
         console.width = WIDTH_MIN
-    console.print(f"Machine: {machine()}")
+    before = machine()
+    console.print(f"Machine: {before}")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as orgs:
         bench = Bench(rows, Path(folder), orgs, lambda each: console.print(line_of(each), style="dim"))
         run_cases(bench, asked.only or CASES)
     print_report(console, bench.measured)
-    write_report(asked.json, report_of(bench.measured, rows))
+    if before["load_1m"] > BUSY_SHARE * before["cpus"]:
+        console.print(f"\nThe machine was busy (load {before['load_1m']}) before it began: trust CPU, not wall time.")
+    write_report(asked.json, report_of(bench.measured, rows, before))
     console.print(f"\nWritten to {asked.json}")
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from benchmarks import account, plain_duckdb
 from benchmarks.meter import Meter, tell
 from benchmarks.plain_http import PlainOrg
+from benchmarks.run_plain_csv import PARQUET
 from benchmarks.settings import read_settings
 
 ROWS_PER_GROUP = 50_000
@@ -55,7 +56,7 @@ def table_of(lines: bytes) -> pa.Table:
 
 def land(org: PlainOrg, soql: str, path: Path) -> int:
     rows = 0
-    with pq.ParquetWriter(path, account.arrow_schema(), compression="zstd") as writer:
+    with pq.ParquetWriter(path, account.arrow_schema(), **PARQUET) as writer:
         for table in batches(org, soql):
             writer.write_table(table)
             rows += table.num_rows

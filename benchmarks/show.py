@@ -94,12 +94,13 @@ def goals_table(found: Sequence[Verdict]) -> Table:
     return table
 
 
-def report_of(measured: Sequence[Measurement], rows: int) -> dict[str, Any]:
+def report_of(measured: Sequence[Measurement], rows: int, before: dict[str, Any]) -> dict[str, Any]:
+    """``before`` is the machine as it was when the bench began."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": ["python", "-m", "benchmarks.bench", *sys.argv[1:]],
         "commit": _commit(),
-        "machine": machine(),
+        "machine": before,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "rows": rows,
         "measurements": [each.to_json() for each in measured],
@@ -114,7 +115,7 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """Enough to judge the figures by; ``load_1m`` above 1 means that others were using the machine."""
+    """Enough to judge the figures by; ``load_1m`` tells whether others were using the machine."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000
     return {
