@@ -8,6 +8,7 @@ setting is a ``ConfigError`` that names the stream and the setting, and suggests
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ class Pipeline:
 
     ``commit="together"`` commits all streams of a run in one transaction (ONE-TRANSACTION); ``"each"`` commits each
     stream as soon as it is loaded. ``delete_share_max`` is the share of a table's rows that a run may delete
-    (GUARDED-DELETE). ``workers`` is how many slices are read at once. ``digest_rows_max`` is how many rows of the
+    (GUARDED-DELETE). ``workers`` is how many slices are read at once, by default one a core, from 2 to 4. ``digest_rows_max`` is how many rows of the
     overlap are remembered, so that reading them again costs the warehouse nothing (IDLE-IS-FREE).
     """
 
@@ -136,7 +137,7 @@ class Pipeline:
         state: StateStore | None = None,
         commit: Commit = "together",
         delete_share_max: float = 0.2,
-        workers: int = 4,
+        workers: int | None = None,
         digest_rows_max: int = 20_000,
         **unknown: Never,
     ) -> None:
@@ -150,7 +151,9 @@ class Pipeline:
             "streams": check.streams(streams),
             "commit": check.one_of("commit", commit, ("together", "each")),
             "delete_share_max": check.between("delete_share_max", delete_share_max, 0, 1),
-            "workers": check.between("workers", workers, 1, WORKERS_MAX, whole=True),
+            "workers": check.between(
+                "workers", default_workers() if workers is None else workers, 1, WORKERS_MAX, whole=True
+            ),
             "digest_rows_max": check.between("digest_rows_max", digest_rows_max, 0, 10_000_000, whole=True),
             "landing": _default_landing() if landing is None else landing,
             "warehouse": _default_warehouse(name) if warehouse is None else warehouse,
@@ -175,6 +178,12 @@ class Pipeline:
                     nearest(name, known) or f"its streams are {', '.join(known)}",
                 )
         return tuple(stream for stream in self.streams if not names or stream.name in names)
+
+
+def default_workers() -> int:
+    """One a core this process may use, from 2 to 4: more than cores costs memory and CPU time (measured)."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+    return min(4, max(2, usable))
 
 
 def parse_duration(value: str | timedelta) -> timedelta:
