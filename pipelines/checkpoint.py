@@ -57,6 +57,7 @@ class LandedSlice:
 @dataclass(slots=True)
 class Checkpoint:
     """``version`` is the watermark version the window starts from; once that moved, the checkpoint is stale.
+    ``horizon`` is what the round brings the stream up to.
 
     ``token`` is what the connector asked to remember (a job id); ``sealed`` says that the manifest stands.
     """
@@ -64,6 +65,7 @@ class Checkpoint:
     run_id: str
     started_at: datetime
     window: Window
+    horizon: datetime
     mode: Mode
     version: int
     columns: tuple[str, ...]
@@ -81,6 +83,7 @@ class Checkpoint:
             "started_at": text_of(self.started_at),
             "low": text_of(self.window.low),
             "high": text_of(self.window.high),
+            "horizon": text_of(self.horizon),
             "mode": self.mode,
             "version": self.version,
             "columns": list(self.columns),
@@ -93,12 +96,15 @@ class Checkpoint:
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> Checkpoint:
         high, started_at = instant_of(document["high"]), instant_of(document["started_at"])
+        horizon = instant_of(document["horizon"])
         assert high is not None
+        assert horizon is not None
         assert started_at is not None
         return Checkpoint(
             run_id=document["run_id"],
             started_at=started_at,
             window=Window(instant_of(document["low"]), high),
+            horizon=horizon,
             mode=document["mode"],
             version=document["version"],
             columns=tuple(document["columns"]),

@@ -46,6 +46,8 @@ class Landed:
         task = self.task
         if task.base.version == 0 or task.columns_covered != task.base.columns:
             return False
+        if task.base.definition not in ("", task.definition):
+            return False
         if task.schema.cursor is None:
             return self.known is not None and self.known == task.base.known
         return self.manifest.rows == 0 and task.mode == "changes"
@@ -86,7 +88,14 @@ def extract_one(context: Context, task: Task, run_id: str, started_at: datetime,
 def resume_or_begin(context: Context, task: Task, run_id: str, started_at: datetime) -> Checkpoint:
     """The earlier run's checkpoint if its window is still this one's; its leavings are removed otherwise."""
     fresh = Checkpoint(
-        run_id, started_at, task.window, task.mode, task.base.version, tuple(task.schema.columns.names), task.definition
+        run_id,
+        started_at,
+        task.window,
+        task.horizon,
+        task.mode,
+        task.base.version,
+        tuple(task.schema.columns.names),
+        task.definition,
     )
     if task.base.checkpoint is None:
         return fresh
@@ -114,7 +123,7 @@ def sealed_before(context: Context, task: Task, checkpoint: Checkpoint) -> Lande
     if checkpoint.token is not None:
         remove_job(context, task, checkpoint)
     report = context.report.stream(name)
-    report.window, report.mode, report.api = task.window, task.mode, manifest.api
+    report.window, report.mode, report.api = task.covered, task.mode, manifest.api
     context.emit("stream_resumed", stream=name, rows=manifest.rows, from_run=checkpoint.run_id)
     return Landed(task, manifest, known_of(context, checkpoint), checkpoint)
 
@@ -181,7 +190,7 @@ class Reading:
 
     def announce(self, extraction: Extraction) -> None:
         forecast, report = extraction.forecast, self.report
-        report.window, report.mode, report.api = self.task.window, self.task.mode, forecast.api
+        report.window, report.mode, report.api = self.task.covered, self.task.mode, forecast.api
         report.announced = (report.announced or 0) + forecast.rows if forecast.rows is not None else report.announced
         for note in (*self.task.notes, *self.task.schema.warnings):
             self.context.warn(note, self.name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+import pyarrow as pa
+
 import syncline
 from syncline.connectors.errors import CommitUnknown, CountMismatch, Transient
 from syncline.pipelines.context import Context
@@ -29,15 +31,15 @@ def table_plan(context: Context, task: Task, run_id: str) -> TablePlan:
         cursor=task.schema.cursor,
         on_delete=task.stream.on_delete,
         mode=task.mode,
-        high=task.window.high,
+        high=task.horizon,
         delete_share_max=None if context.allow_deletes else context.pipeline.delete_share_max,
         must_exist=task.base.version > 0 and not task.whole,
     )
 
 
 def mark_of(task: Task, version: int) -> Mark:
-    """The watermark is the window's high, never the largest cursor seen (COMPLETE-WINDOW)."""
-    watermark = None if task.schema.cursor is None else task.window.high
+    """The watermark is the horizon, never the largest cursor seen (COMPLETE-WINDOW)."""
+    watermark = None if task.schema.cursor is None else task.horizon
     return Mark(task.schema.name, version, watermark, task.columns_covered)
 
 
@@ -53,6 +55,8 @@ def load_and_commit(
     changed = [each for each in landed if not each.same]
     plans = {each.task.schema.name: table_plan(context, each.task, run_id) for each in changed}
     warehouse = context.warehouse
+    # Reading is over: what it used for batches is worth more to an embedded warehouse (BOUNDED).
+    pa.default_memory_pool().release_unused()
     context.stop.check()
     warehouse.prepare(list(plans.values()))
     for each in changed:

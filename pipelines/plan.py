@@ -120,7 +120,7 @@ def stream_plan(
         target=stream.target,
         on_delete=stream.on_delete,
         mode="nothing" if task is None else "whole" if task.whole else "incremental",
-        window=None if task is None else task.window,
+        window=None if task is None else task.covered,
         forecast=forecast,
         key=schema.key,
         cursor=schema.cursor,

@@ -14,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from syncline.connectors.connector import Json, StreamSchema
 from syncline.connectors.errors import (
     DataError,
     FenceLost,
     LeaseHeld,
+    MassDelete,
     QuotaReached,
     Stopped,
     SynclineError,
@@ -46,6 +47,9 @@ REPLANS_MAX = 3
 LEASE_TRIES = 60
 LEASE_PAUSE_S = 5.0
 """How long a reload, once it has read everything, waits for a running increment to end: five minutes."""
+
+CLOCK_STEP_MAX = timedelta(minutes=5)
+"""How far a source's clock may be behind the watermark without a word: its machines differ by seconds."""
 
 Schemas = Mapping[str, StreamSchema]
 
@@ -104,7 +108,7 @@ def sync(context: Context, streams: Sequence[Stream], schemas: Schemas, horizon:
     if unfinished is not None:
         context.report.resumed.append(unfinished.run_id)
         context.emit("run_resumed", from_run=unfinished.run_id)
-        sync_round(context, streams, schemas, unfinished.window.high, unfinished.run_id, unfinished.started_at)
+        sync_round(context, streams, schemas, unfinished.horizon, unfinished.run_id, unfinished.started_at)
     sync_round(context, streams, schemas, horizon, context.report.run_id, context.report.started_at)
 
 
@@ -123,6 +127,8 @@ def sync_round(
     marks = recall(context, streams)
     for _ in range(REPLANS_MAX):
         tasks = [make_task(stream, schemas[stream.name], marks[stream.name], high) for stream in streams]
+        if run_id == context.report.run_id:
+            warn_of_clock(context, marks, high)
         landed = extract_all(context, [task for task in tasks if task is not None], run_id, started_at)
         if all(each.same for each in landed):
             remember_idle(context, landed)
@@ -144,7 +150,8 @@ def sync_round(
             )
             return
         context.warn("the warehouse's watermarks differ from the remembered ones: planned again from the warehouse")
-        marks = {stream.name: from_truth(truth.get(stream.name)) for stream in streams}
+        # What the rows were selected by is known to the mirror alone; forgotten, a change of it would never be read.
+        marks = {name: replace(from_truth(truth.get(name)), definition=mark.definition) for name, mark in marks.items()}
         run_id, started_at = new_run_id(context.seams.clock(), context.seams.random), context.seams.clock()
     raise FenceLost(
         "run",
@@ -152,6 +159,14 @@ def sync_round(
         f"FENCED-COMMIT: the watermarks moved {REPLANS_MAX} times while the run was reading",
         "see that only one scheduler runs this pipeline",
     )
+
+
+def warn_of_clock(context: Context, marks: Mapping[str, Remembered], high: datetime) -> None:
+    """A source whose clock went back has nothing to read for a while, which must not pass for a quiet source (LOUD)."""
+    for name, mark in marks.items():
+        if mark.watermark is not None and mark.watermark > high + CLOCK_STEP_MAX:
+            context.warn(f"{name}: the source's clock stands at {high}, before the watermark {mark.watermark}: nothing"
+                         " is read until it has passed that; `syncline reload` does not wait")  # fmt: skip
 
 
 def without_rows(truth: Mapping[str, Watermark], streams: Sequence[str]) -> Mapping[str, Watermark]:
@@ -196,12 +211,16 @@ def commit_round(context: Context, landed: Sequence[Landed], run_id: str, starte
     versions = {each.task.schema.name: each.task.base.version for each in landed}
     try:
         load_and_commit(context, landed, versions, run_id, started_at)
-    except DataError:
-        # What was landed cannot be loaded: the next run asks the source again instead of failing on it for ever.
-        context.remember({each.task.schema.name: replace(each.task.base, checkpoint=None) for each in landed})
+    except (DataError, MassDelete):
+        forget(context, landed)
         raise
     context.report.commits += 1
     remember_commit(context, landed, {name: version + 1 for name, version in versions.items()}, run_id)
+
+
+def forget(context: Context, landed: Sequence[Landed]) -> None:
+    """What was landed cannot or must not be loaded: the next run asks the source again instead of failing for ever."""
+    context.remember({each.task.schema.name: replace(each.task.base, checkpoint=None) for each in landed})
 
 
 def remember_commit(context: Context, landed: Sequence[Landed], versions: Mapping[str, int], run_id: str) -> None:
@@ -222,13 +241,13 @@ def remember_idle(context: Context, landed: Sequence[Landed]) -> None:
 def settled(landed: Landed, version: int, run_id: str) -> Remembered:
     task = landed.task
     return Remembered(
-        watermark=None if task.schema.cursor is None else task.window.high,
+        watermark=None if task.schema.cursor is None else task.horizon,
         version=version,
         run_id=run_id,
         columns=task.columns_covered,
         known=landed.known,
         checkpoint=None,
-        full_at=task.window.high if task.whole else task.base.full_at,
+        full_at=task.horizon if task.whole else task.base.full_at,
         definition=task.definition,
     )
 
@@ -266,7 +285,7 @@ def reload(
             context.report.resumed.append(unfinished.run_id)
         run_id = unfinished.run_id if unfinished else context.report.run_id
         started_at = unfinished.started_at if unfinished else context.report.started_at
-        high = unfinished.window.high if unfinished else horizon
+        high = unfinished.horizon if unfinished else horizon
         mirror = context.state.recall(context.scope)
         bases = {stream.name: replace(NEVER, checkpoint=checkpoint_of(mirror, stream)) for stream in chosen}
         tasks = [make_reload(stream, schemas[stream.name], bases[stream.name], high) for stream in chosen]
@@ -284,7 +303,11 @@ def commit_reload(context: Context, landed: Sequence[Landed], run_id: str, start
     truth = context.warehouse.watermarks(context.pipeline.name)
     versions = {each.task.schema.name: version_of(truth, each) for each in landed}
     if not committed_before(truth, landed):
-        load_and_commit(context, landed, versions, run_id, started_at)
+        try:
+            load_and_commit(context, landed, versions, run_id, started_at)
+        except (DataError, MassDelete):
+            forget(context, landed)
+            raise
         versions = {name: version + 1 for name, version in versions.items()}
         context.report.commits += 1
     reload_scope, context.scope = context.scope, context.pipeline.name

@@ -19,18 +19,25 @@ from syncline.state.store import Remembered
 
 NEVER = Remembered(watermark=None, version=0, run_id="")
 
+SNAPSHOT_AHEAD = timedelta(days=30)
+"""How far beyond its horizon a snapshot reads: longer than any reading lasts. A snapshot says what is gone by what it
+lacks, so it must hold the records that are edited while it is read, whose stamps leave the range below the horizon."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """One stream in one round. ``base`` is what its window starts from; ``notes`` go into the report.
 
-    ``known_low`` bounds the rows whose digests the next run may need: those within one overlap of ``window.high``;
+    ``horizon`` is the watermark once the round has committed: the window's ``high``, but for a snapshot, which reads on
+    beyond it (``SNAPSHOT_AHEAD``). Whatever lies there is read again by the next run.
+    ``known_low`` bounds the rows whose digests the next run may need: those within one overlap of ``horizon``;
     ``None`` for a stream without a cursor, whose next run reads everything again.
     """
 
     stream: Stream
     schema: StreamSchema
     window: Window
+    horizon: datetime
     mode: Mode
     base: Remembered
     definition: str
@@ -41,8 +48,13 @@ class Task:
         return self.window.low is None
 
     @property
+    def covered(self) -> Window:
+        """What the round vouches for, as reports show it."""
+        return Window(self.window.low, self.horizon)
+
+    @property
     def known_low(self) -> datetime | None:
-        return None if self.schema.cursor is None else self.window.high - self.stream.overlap_duration
+        return None if self.schema.cursor is None else self.horizon - self.stream.overlap_duration
 
     @property
     def columns_covered(self) -> tuple[str, ...]:
@@ -52,29 +64,36 @@ class Task:
 
 
 def make_task(stream: Stream, schema: StreamSchema, base: Remembered, high: datetime) -> Task | None:
-    """The stream's window up to ``high``; ``None`` when the watermark has already passed it."""
+    """The stream's window up to ``high``; ``None`` when it has been read that far already."""
     definition = fingerprint(schema, stream)
+    if (reached := base.watermark or base.full_at) is not None and high <= reached:
+        return None
     if base.definition and base.definition != definition:
         note = "the filter, key, cursor or target was changed: the whole stream is read again"
-        return Task(stream, schema, Window(None, high), "snapshot", base, definition, (note,))
-    if base.watermark is None or schema.cursor is None:
-        mode: Mode = "snapshot" if schema.cursor is None else "changes"
-        return Task(stream, schema, Window(None, high), mode, base, definition)
-    if high <= base.watermark:
-        return None
+        return Task(stream, schema, all_of(schema, high), high, "snapshot", base, definition, (note,))
+    if schema.cursor is None:
+        return Task(stream, schema, all_of(schema, high), high, "snapshot", base, definition)
+    if base.watermark is None:
+        return Task(stream, schema, Window(None, high), high, "changes", base, definition)
     added = [name for name in schema.columns.names if name not in base.columns]
     if added:
         note = f"new columns {', '.join(added)}: the whole stream is read again to fill them"
-        return Task(stream, schema, Window(None, high), "changes", base, definition, (note,))
+        return Task(stream, schema, Window(None, high), high, "changes", base, definition, (note,))
     if stream.full_every_duration is not None and due(base.full_at, high, stream.full_every_duration):
         note = f"full_every={stream.full_every}: the whole stream is read again"
-        return Task(stream, schema, Window(None, high), "snapshot", base, definition, (note,))
-    return Task(stream, schema, Window(base.watermark - stream.overlap_duration, high), "changes", base, definition)
+        return Task(stream, schema, all_of(schema, high), high, "snapshot", base, definition, (note,))
+    window = Window(base.watermark - stream.overlap_duration, high)
+    return Task(stream, schema, window, high, "changes", base, definition)
 
 
 def make_reload(stream: Stream, schema: StreamSchema, base: Remembered, high: datetime) -> Task:
     """A whole read that replaces what the target holds."""
-    return Task(stream, schema, Window(None, high), "snapshot", base, fingerprint(schema, stream))
+    return Task(stream, schema, all_of(schema, high), high, "snapshot", base, fingerprint(schema, stream))
+
+
+def all_of(schema: StreamSchema, horizon: datetime) -> Window:
+    """What a snapshot reads: every record there is, edited since the horizon or not."""
+    return Window(None, horizon if schema.cursor is None else horizon + SNAPSHOT_AHEAD)
 
 
 def due(last: datetime | None, now: datetime, every: timedelta) -> bool:

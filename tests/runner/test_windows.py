@@ -67,7 +67,8 @@ def test_a_field_that_is_left_out_is_refused_with_the_reason() -> None:
 def task_with(known: bytes | None, watermark: datetime | None) -> Task:
     base = Remembered(watermark, 1, "r", tuple(ACCOUNT.names), known=known)
     low = None if watermark is None else watermark - timedelta(minutes=10)
-    return Task(Stream("Account"), SCHEMA, Window(low, NOON + timedelta(hours=1)), "changes", base, "d")
+    high = NOON + timedelta(hours=1)
+    return Task(Stream("Account"), SCHEMA, Window(low, high), high, "changes", base, "d")
 
 
 def batch(rows: Sequence[tuple[str, str, datetime]]) -> Batch:

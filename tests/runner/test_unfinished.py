@@ -1,0 +1,91 @@
+"""What an unfinished or changed pipeline must never do: stand still for ever, or pass over what was changed."""
+
+from __future__ import annotations
+
+import shutil
+
+import pyarrow as pa
+import pytest
+
+from syncline.connectors.errors import DataError, MassDelete
+from syncline.pipelines.pipeline import Stream
+from tests.runner.faults import Killed, Plan, faulty
+from tests.runner.test_outcomes import killed_at, strike_named
+from tests.runner.world import World, accounts
+
+PLAIN = pa.schema([pa.field("Id", pa.string()), pa.field("Name", pa.string())])
+
+
+def add_plain(world: World) -> None:
+    """A stream without a cursor."""
+    world.source.add("Plain", PLAIN, key="Id", rows=[{"Id": str(n), "Name": "a"} for n in range(5)])
+
+
+def test_a_stream_synced_alone_does_not_block_the_rest_of_an_unfinished_run(world: World) -> None:
+    add_plain(world)
+    world.streams = (Stream("Account"), Stream("Plain"))
+    killed_at(world, "warehouse.commit")
+    world.run(streams=["Plain"])
+    world.source.update("Plain", [{"Id": "1", "Name": "b"}])
+    world.run()
+    assert world.equal(), "SEALED-MANIFEST: nothing is sealed twice under one run"
+
+
+def test_deletes_that_a_guard_stopped_are_looked_at_anew(world: World) -> None:
+    world.streams = (Stream("Account"),)
+    world.source.insert("Account", accounts(25, 200))
+    world.run()
+    doomed = [f"001{n:06}" for n in range(150)]
+    world.source.delete("Account", doomed)
+    with pytest.raises(MassDelete):
+        world.run()
+    world.source.update("Account", [{"Id": key} for key in doomed])
+    report = world.run()
+    assert report.streams["Account"].counts.deleted == 0, "GUARDED-DELETE: they were undeleted at the source"
+    assert world.equal()
+
+
+def test_a_reload_whose_landing_was_damaged_reads_again(world: World) -> None:
+    world.run()
+    plan = Plan(kind="kill-before")
+    plan.around = strike_named(plan, "warehouse.commit", 0)  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        world.reload("Account", pipeline=faulty(world.pipeline(workers=1), plan))
+    world.clock.advance(minutes=5)
+    for file in (world.folder / "landing").rglob("run=*/*.parquet"):
+        file.unlink()
+    with pytest.raises(DataError, match="missing"):
+        world.reload("Account")
+    world.reload("Account")
+    assert world.equal()
+
+
+def test_a_changed_definition_outlives_planning_again_from_the_warehouse(world: World) -> None:
+    world.streams = (Stream("Account"),)
+    world.run()
+    shutil.copy(world.folder / "state.db", world.folder / "older.db")
+    world.source.update("Account", [{"Id": "001000001", "Name": "new"}])
+    world.run()
+    shutil.copy(world.folder / "older.db", world.folder / "state.db")
+    world.streams = (Stream("Account", key=["Name"]),)
+    report = world.run()
+    assert any("planned again" in text for text in report.warnings)
+    assert report.streams["Account"].mode == "snapshot", "COMPLETE-WINDOW: the stream is read whole by the new key"
+
+
+def test_a_new_target_of_a_stream_without_a_cursor_is_filled(world: World) -> None:
+    add_plain(world)
+    world.streams = (Stream("Plain"),)
+    world.run()
+    world.streams = (Stream("Plain", target="Other"),)
+    world.run()
+    assert world.query("SELECT COUNT(*) FROM Other") == [(5,)], "IDLE-IS-FREE: a new definition is something new"
+
+
+def test_a_source_whose_clock_went_back_is_reported(world: World) -> None:
+    world.run()
+    world.clock.advance(days=30)
+    world.run()
+    world.clock.advance(days=-30)
+    report = world.run()
+    assert any("clock" in text for text in report.warnings), "LOUD: nothing can be read until it has caught up"
