@@ -48,7 +48,7 @@ def pair(match: Match) -> str:
         address=match.address(),
         word=word,
         later=later,
-        same=match.same_identity(),
+        same=exp.and_(*(column(name, "s").eq(column(name, "t")) for name in identity(match.plan))),
     )
 
 
@@ -69,11 +69,16 @@ def columns_to_compare(match: Match) -> list[str]:
     return [name for name in match.plan.columns.names if name not in match.plan.key]
 
 
+def shown_key(plan: TablePlan) -> tuple[str, ...]:
+    """What a difference is shown by: the key, or the whole row where there is none."""
+    return plan.key or tuple(plan.columns.names)
+
+
 def examples(match: Match) -> str:
     """Some differences: action, the key's columns, then for each compared column whether it differs."""
     keys = [
         exp.alias_(exp.Coalesce(this=column(name, "s"), expressions=[match.theirs(name)]), name, quoted=True)
-        for name in identity(match.plan)
+        for name in shown_key(match.plan)
     ]
     differ = [
         exp.alias_(exp.NullSafeNEQ(this=column(name, "s"), expression=match.theirs(name)), name, quoted=True)
@@ -96,7 +101,7 @@ def examples(match: Match) -> str:
 
 def difference(row: tuple[object, ...], plan: TablePlan, columns: Sequence[str]) -> Difference:
     """One row of ``examples`` as the port says it."""
-    width = len(identity(plan))
+    width = len(shown_key(plan))
     key, differ = row[1 : 1 + width], row[1 + width :]
     if row[0] != "differs":
         return Difference("missing" if row[0] == "missing" else "extra", tuple(key))

@@ -20,13 +20,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from syncline.connectors.errors import CountMismatch, DataError, FenceLost, MassDelete, SynclineError
 from syncline.sinks.conformance_merge import MergeLaws
 from syncline.sinks.conformance_tables import TableLaws
 from syncline.sinks.landing import Landing
-from syncline.sinks.trial import PIPELINE, START, Change, House, Trial, at, record
+from syncline.sinks.trial import COLUMNS, PIPELINE, START, Change, House, Trial, at, record
 from syncline.sinks.warehouse import CommitUnit, Mark
 
 
@@ -182,6 +183,21 @@ class WarehouseConformance(MergeLaws, TableLaws):
         files = tuple(replace(entry, rows=entry.rows + wrong) for entry in manifest.files)
         with pytest.raises(CountMismatch):
             warehouse.load(unit.tables[0], manifest.with_files(files), trial.landing)
+        warehouse.close()
+
+    @pytest.mark.parametrize(
+        "column", [pa.field("New__c", pa.string()), pa.field("Name", pa.int64())], ids=["missing", "narrower"]
+    )
+    def test_a_manifest_that_does_not_fit_the_plan_is_refused_loud(self, trial: Trial, column: pa.Field) -> None:
+        """It was sealed before a field appeared or changed; its rows must not wipe out that column."""
+        warehouse = trial.house.open()
+        unit = trial.stage(warehouse, Change([record("1")]))
+        manifest = trial.landing.find(PIPELINE, "Account", unit.run_id)
+        assert manifest is not None
+        others = [field for field in COLUMNS if field.name != column.name]
+        plan = replace(unit.tables[0], columns=pa.schema([*others, column]))
+        with pytest.raises(DataError, match=column.name):
+            warehouse.load(plan, manifest, trial.landing)
         warehouse.close()
 
     def test_a_row_without_a_key_is_refused_loud(self, trial: Trial) -> None:

@@ -177,11 +177,12 @@ class MergeLaws:
         assert trial.names() == {"1": "right"}
 
     def test_a_snapshot_spares_what_was_committed_while_it_was_read(self, trial: Trial) -> None:
-        kept = [record("absent", stamp=1_000), record("changed", "increment", 1_200), record("tie", "increment", 1_000)]
+        during = {"changed": 1_200, "edge": 1_000, "tie": 1_000}
+        kept = [record("absent", stamp=1_000), *(record(id, "increment", stamp) for id, stamp in during.items())]
         trial.run(Change([*kept, record("old", stamp=999)], high=at(2_000)))
-        snapshot = Change([record("changed", "read", 900), record("tie", "read", 1_000)], mode="snapshot")
-        assert trial.counts(snapshot) == RowCounts(2, updated=1, stale=1, absent=1)
-        assert trial.names() == {"absent": "name", "changed": "increment", "tie": "read"}
+        read = [record("changed", "read", 900), record("edge", "read", 999), record("tie", "read", 1_000)]
+        assert trial.counts(Change(read, mode="snapshot")) == RowCounts(3, updated=1, stale=2, absent=1)
+        assert trial.names() == {"absent": "name", "changed": "increment", "edge": "increment", "tie": "read"}
 
     def test_a_snapshot_without_a_cursor_removes_all_that_is_absent(self, trial: Trial) -> None:
         trial.run(Change([record("1", stamp=5_000), record("2", stamp=5_000)], cursor=None))

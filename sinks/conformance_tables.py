@@ -143,6 +143,19 @@ class TableLaws:
             trial.run(typed(lists, numbered("1", ["a"])))
         assert trial.rows()[0]["N"] == 1
 
+    def test_a_cursor_that_changes_its_type_is_refused_loud(self, trial: Trial) -> None:
+        texts = pa.schema([("Id", pa.string()), ("Name", pa.string()), ("Stamp", pa.string())])
+        trial.run(Change([{"Id": "1", "Stamp": "2024"}], columns=texts, cursor=None))
+        with pytest.raises(ConfigError, match=r"Account\.Stamp"):
+            trial.run(Change([record("1")]))
+
+    def test_a_type_that_no_column_holds_exactly_is_refused_loud(self, trial: Trial) -> None:
+        nanoseconds = pa.schema([("Id", pa.string()), ("N", pa.timestamp("ns"))])
+        warehouse = trial.house.open()
+        with pytest.raises(ConfigError, match=r"Account\.N"):
+            warehouse.prepare([typed(nanoseconds).plan("run-x")])
+        warehouse.close()
+
     # ---- names ----
 
     def test_two_streams_with_one_target_are_refused_by_both_names_exact_names(self, trial: Trial) -> None:

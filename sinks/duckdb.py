@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from syncline.connectors.errors import CommitUnknown, ConfigError, CountMismatch, DataError, Transient
-from syncline.sinks import lattice
 from syncline.sinks.downloads import Downloads
 from syncline.sinks.duckdb_settings import CAPABILITIES, Settings
+from syncline.sinks.guards import check_columns
 from syncline.sinks.manifest import Manifest
 from syncline.sinks.warehouse import (
     WATERMARKS_TABLE,
@@ -113,7 +113,7 @@ class DuckDB:
         from syncline.sinks.dialect import DUCKDB
         from syncline.sinks.duckdb_commit import Loaded
 
-        _check_columns(table, manifest)
+        check_columns(table, manifest)
         session, _ = self._connect()
         paths = landing.paths(manifest.files, self._downloads.folder())
         row_bytes = _check_files(manifest, paths)
@@ -207,19 +207,6 @@ def _watermarks_of(rows: pa.Table) -> list[Watermark]:
 
 def _instant(microseconds: int | None) -> datetime | None:
     return None if microseconds is None else EPOCH + timedelta(microseconds=microseconds)
-
-
-def _check_columns(table: TablePlan, manifest: Manifest) -> None:
-    """The manifest holds each of the plan's columns, in a type the plan's holds exactly."""
-    for field in table.columns:
-        index = manifest.columns.get_field_index(field.name)
-        if index < 0 or not lattice.holds(field.type, manifest.columns.field(index).type):
-            raise DataError(
-                "load manifest",
-                f"{table.stream}.{field.name}, run {manifest.run_id}",
-                "the landed files do not have this column in a type that fits the plan",
-                "read the stream again instead of loading this manifest",
-            )
 
 
 def _check_files(manifest: Manifest, paths: Sequence[Path]) -> int:

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from syncline.connectors.errors import CountMismatch, MassDelete, TargetMissing
+from syncline.connectors.errors import CountMismatch, DataError, MassDelete, TargetMissing
+from syncline.sinks import lattice
+from syncline.sinks.manifest import Manifest
 from syncline.sinks.warehouse import DELETE_GUARD_ROWS_MIN, RowCounts, TablePlan
+
+
+def check_columns(plan: TablePlan, manifest: Manifest) -> None:
+    """Raises DataError unless the manifest holds each of the plan's columns, in a type that the plan's holds exactly.
+
+    A column that is missing would otherwise become null in every row it touches.
+    """
+    for field in plan.columns:
+        index = manifest.columns.get_field_index(field.name)
+        if index < 0 or not lattice.holds(field.type, manifest.columns.field(index).type):
+            raise DataError(
+                "load manifest",
+                f"{plan.stream}.{field.name}, run {manifest.run_id}",
+                "the landed files do not have this column in a type that fits the plan",
+                "read the stream again instead of loading this manifest",
+            )
 
 
 def check_explained(plan: TablePlan, counts: RowCounts) -> None:

@@ -14,7 +14,7 @@ from sqlglot import exp
 from syncline.connectors.connector import DELETED_COLUMN, SEQUENCE_COLUMN
 from syncline.sinks import lattice
 from syncline.sinks.dialect import Dialect, Place, column, fill, number, text
-from syncline.sinks.staging import TOMBSTONE_COLUMN, identity, staging
+from syncline.sinks.staging import DIGEST_COLUMN, TOMBSTONE_COLUMN, digest, identity, staging
 from syncline.sinks.targets import Layout
 from syncline.sinks.warehouse import DELETED_AT_COLUMN, SYNCED_AT_COLUMN, TablePlan
 
@@ -46,7 +46,7 @@ class Match:
     def supersede(self) -> str:
         """NEWEST-WINS among a key's staged rows: the largest cursor, then the later row; a null cursor is oldest."""
         keys = identity(self.plan)
-        twice = exp.select(*(column(name) for name in keys)).from_(staging(self.plan).rows)
+        twice = exp.select(*(column(name) for name in keys)).from_(self.staged())
         twice = twice.group_by(*(column(name) for name in keys)).having(exp.Count(this=exp.Star()) > number(1))
         order = [exp.Ordered(this=column(SEQUENCE_COLUMN, "s"), desc=True)]
         if self.plan.cursor:
@@ -58,9 +58,9 @@ class Match:
         )
         return self.render(
             "INSERT INTO changes (seq, target, action) SELECT s._syncline_seq, NULL, 'superseded'"
-            " FROM staged AS s JOIN twice AS d ON :same QUALIFY :newest > 1",
-            {"twice": twice.subquery()},
-            same=_same(keys, "s", "d"),
+            " FROM winners AS s JOIN twice AS d ON :same QUALIFY :newest > 1",
+            {"winners": self.staged(), "twice": twice.subquery()},
+            same=exp.and_(*(column(name, "s").eq(column(name, "d")) for name in keys)),
             newest=newest,
         )
 
@@ -109,7 +109,11 @@ class Match:
                 value = exp.alias_(exp.cast(value, self.dialect.column_type(common)), field.name, quoted=True)
             selected.append(value)
         flags = (column(name) for name in (DELETED_COLUMN, SEQUENCE_COLUMN, TOMBSTONE_COLUMN))
-        return exp.select(*selected, *flags).from_(staging(self.plan).rows).subquery()
+        query = exp.select(*selected, *flags)
+        if not self.plan.key:
+            values = (value.this if isinstance(value, exp.Alias) else value for value in selected)
+            query = query.select(exp.alias_(digest(value.copy() for value in values), DIGEST_COLUMN, quoted=True))
+        return query.from_(staging(self.plan).rows).subquery()
 
     def live(self) -> exp.Expr:
         """Identity and address of the target's rows that are not marked as deleted."""
@@ -117,9 +121,8 @@ class Match:
         tables = {"target": self.place.table(self.plan.target)}
         query = fill(skeleton, tables, address=self.address(), live=self.is_live())
         assert isinstance(query, exp.Select)
-        return query.select(
-            *(exp.alias_(self.theirs(name), name, quoted=True) for name in identity(self.plan))
-        ).subquery()
+        named = (exp.alias_(value, name, quoted=True) for name, value in self._their_identity())
+        return query.select(*named).subquery()
 
     def theirs(self, name: str) -> exp.Expr:
         """The target's value of a source column, in the common type; null where the target has no such column yet.
@@ -157,7 +160,14 @@ class Match:
         return [name for name in self.layout.types if self.dialect.fold(name) not in own]
 
     def same_identity(self) -> exp.Expr:
-        return _same(identity(self.plan), "s", "t", nulls=not self.plan.key)
+        """Both rows are of one identity. Neither a key nor a digest is ever null, so plain equality serves."""
+        return exp.and_(*(exp.EQ(this=column(name, "s"), expression=value) for name, value in self._their_identity()))
+
+    def _their_identity(self) -> list[tuple[str, exp.Expr]]:
+        """The columns of ``identity`` and their values on the target's side."""
+        if self.plan.key:
+            return [(name, self.theirs(name)) for name in self.plan.key]
+        return [(DIGEST_COLUMN, digest(self.theirs(name) for name in self.plan.columns.names))]
 
     def has_instants(self, name: str) -> bool:
         return bool(pa.types.is_temporal(self.plan.columns.field(name).type))
@@ -181,12 +191,6 @@ class Match:
             query = tree.expression if isinstance(tree, exp.Insert) else tree
             query.set("expressions", list(values))
         return self.dialect.render(tree)
-
-
-def _same(names: Sequence[str], one: str, other: str, *, nulls: bool = True) -> exp.Expr:
-    """Both rows are of one identity. A key is never null, so plain equality serves; a whole row may hold nulls."""
-    kind: type[exp.Expr] = exp.NullSafeEQ if nulls else exp.EQ
-    return exp.and_(*(kind(this=column(name, one), expression=column(name, other)) for name in names))
 
 
 def among(table: str, words: Sequence[str]) -> exp.Expr:

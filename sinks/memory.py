@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from syncline.connectors.connector import DELETED_COLUMN, RESERVED_PREFIX, SEQUENCE_COLUMN
 from syncline.connectors.errors import ConfigError, CountMismatch, DataError, FenceLost, NameCollision, SynclineError
 from syncline.sinks import lattice
-from syncline.sinks.guards import check_deletes, check_explained, check_present
+from syncline.sinks.guards import check_columns, check_deletes, check_explained, check_present
 from syncline.sinks.manifest import Manifest
 from syncline.sinks.warehouse import (
     DELETED_AT_COLUMN,
@@ -110,6 +110,7 @@ class Memory:
 
     def load(self, table: TablePlan, manifest: Manifest, landing: Landing) -> int:
         self.statements += 1
+        check_columns(table, manifest)
         with tempfile.TemporaryDirectory() as folder:
             rows = list(_read(manifest, landing, Path(folder)))
         if any(row.get(name) is None for row in rows for name in table.key):
@@ -180,7 +181,7 @@ def _prepare(plan: TablePlan, state: State) -> None:
     for name, type in wanted.items():
         held = table.types.get(name)
         joined = lattice.join(held if held is not None else type, type)
-        if joined is None:
+        if joined is None or (name == plan.cursor and joined != lattice.canonical(type)):
             raise ConfigError("prepare target", f"{plan.target}.{name}", f"no type holds {held} and {type} exactly")
         table.types[name] = joined
         for row in table.rows:

@@ -119,7 +119,7 @@ class Merge:
         return exp.and_(known, newer)
 
     def absent(self) -> str:
-        """The target's rows that a snapshot lacks, but for those committed since it began."""
+        """The target's rows that no staged row was matched with, but for those committed since the snapshot began."""
         conditions: list[exp.Expr] = []
         cursor = self.plan.cursor
         if cursor and self.match.has_instants(cursor):
@@ -129,10 +129,8 @@ class Merge:
             conditions.append(self.match.is_live())
         return self.match.render(
             "INSERT INTO changes (seq, target, action) SELECT NULL, :address, 'absent' FROM target AS t"
-            " WHERE NOT EXISTS (SELECT 1 FROM winners AS s WHERE :same) AND :old",
-            {"winners": self.match.winners()},
+            " WHERE NOT :address IN (SELECT c.target FROM changes AS c WHERE NOT c.target IS NULL) AND :old",
             address=self.match.address(),
-            same=self.match.same_identity(),
             old=exp.and_(*conditions) if conditions else exp.true(),
         )
 

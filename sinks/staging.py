@@ -11,7 +11,7 @@ row, ``target`` the address of the target's row, ``action`` a word of ``merge``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from syncline.sinks.dialect import Dialect, column, fill, text
 from syncline.sinks.warehouse import TablePlan
 
 TOMBSTONE_COLUMN = "_syncline_tombstone"
+DIGEST_COLUMN = "_syncline_digest"
 
 STAGING_NAME_BYTES_MAX = 120
 
@@ -101,14 +102,31 @@ def count_rows(plan: TablePlan, dialect: Dialect) -> str:
 
 def count_keys(plan: TablePlan, dialect: Dialect) -> str:
     """How many different keys are staged; without a key, how many different rows."""
-    keys = exp.select(*(column(name) for name in identity(plan))).from_(staging(plan).rows)
-    keys = keys.group_by(*(column(name) for name in identity(plan)))
+    values: list[exp.Expr] = [column(name) for name in plan.key] or [
+        digest(column(name) for name in plan.columns.names)
+    ]
+    named = [exp.alias_(value, f"key_{number}", quoted=True) for number, value in enumerate(values)]
+    keys = exp.select(*named).from_(staging(plan).rows).distinct()
     return dialect.render(exp.select(exp.Count(this=exp.Star())).from_(keys.subquery("keys")))
 
 
 def identity(plan: TablePlan) -> tuple[str, ...]:
-    """The columns that say which row is which: the key, or the whole row where there is none."""
-    return plan.key or tuple(plan.columns.names)
+    """The columns that say which row is which: the key, or the digest of the whole row where there is none."""
+    return plan.key or (DIGEST_COLUMN,)
+
+
+def digest(values: Iterable[exp.Expr]) -> exp.Expr:
+    """SHA-256 of a row, so that rows without a key are told apart in little memory.
+
+    Each value stands as text after its length, a null as a dash: no two different rows make the same text.
+    """
+    parts = []
+    for value in values:
+        shown = exp.cast(value, "TEXT")
+        sized = exp.DPipe(this=exp.DPipe(this=exp.Length(this=shown), expression=text(":")), expression=shown.copy())
+        parts.append(exp.Coalesce(this=sized, expressions=[text("-")]))
+    joined = exp.Anonymous(this="CONCAT", expressions=parts)
+    return exp.Unhex(this=exp.SHA2(this=joined, length=exp.Literal.number(256)))
 
 
 def _part(

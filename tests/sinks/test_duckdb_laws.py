@@ -194,6 +194,15 @@ def test_downloads_of_dead_runs_are_removed_and_ones_own_are_kept_till_the_end(
     assert list(trial.names()) == ["1"]
 
 
+@pytest.mark.parametrize("name", ["a[1]", "what?", "st*r", "it's", "dt=2020-01-01"])
+def test_a_landing_of_any_name_is_read_as_it_is(path: Path, tmp_path: Path, name: str) -> None:
+    for other in ("a1", "whatx", "str", "its"):
+        (tmp_path / other).mkdir()
+    trial = Trial(DuckDBHouse(path), Landing(str(tmp_path / name)))
+    trial.run(Change([record("1")]))
+    assert list(trial.names()) == ["1"]
+
+
 # ---- what readers see ----
 
 

@@ -32,7 +32,20 @@ FROM (
       "SystemModstamp",
       "_syncline_deleted",
       "_syncline_seq",
-      "_syncline_tombstone"
+      "_syncline_tombstone",
+      UNHEX(
+        SHA256(
+          CONCAT(
+            COALESCE(LENGTH(CAST("Id" AS TEXT)) || ':' || CAST("Id" AS TEXT), '-'),
+            COALESCE(LENGTH(CAST("Na""me" AS TEXT)) || ':' || CAST("Na""me" AS TEXT), '-'),
+            COALESCE(LENGTH(CAST("Amount" AS TEXT)) || ':' || CAST("Amount" AS TEXT), '-'),
+            COALESCE(
+              LENGTH(CAST("SystemModstamp" AS TEXT)) || ':' || CAST("SystemModstamp" AS TEXT),
+              '-'
+            )
+          )
+        )
+      ) AS "_syncline_digest"
     FROM "temp"."main"."Account__20240203T040506-abc"
     WHERE
       NOT "_syncline_seq" IN (
@@ -52,19 +65,25 @@ FROM (
 FULL JOIN (
   SELECT
     "t"."rowid",
-    "t"."Id" AS "Id",
-    "t"."Na""me" AS "Na""me",
-    "t"."Amount" AS "Amount",
-    "t"."SystemModstamp" AS "SystemModstamp"
+    UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("t"."Id" AS TEXT)) || ':' || CAST("t"."Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("t"."Na""me" AS TEXT)) || ':' || CAST("t"."Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("t"."Amount" AS TEXT)) || ':' || CAST("t"."Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("t"."SystemModstamp" AS TEXT)) || ':' || CAST("t"."SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    ) AS "_syncline_digest"
   FROM "crm"."main"."Account" AS "t"
   WHERE
     TRUE
 ) AS "t"
   ON (
-    "s"."Id" IS NOT DISTINCT FROM "t"."Id"
-    AND "s"."Na""me" IS NOT DISTINCT FROM "t"."Na""me"
-    AND "s"."Amount" IS NOT DISTINCT FROM "t"."Amount"
-    AND "s"."SystemModstamp" IS NOT DISTINCT FROM "t"."SystemModstamp"
+    "s"."_syncline_digest" = "t"."_syncline_digest"
   );
 
 -- compare a range
@@ -90,7 +109,20 @@ JOIN (
     "SystemModstamp",
     "_syncline_deleted",
     "_syncline_seq",
-    "_syncline_tombstone"
+    "_syncline_tombstone",
+    UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("Id" AS TEXT)) || ':' || CAST("Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Na""me" AS TEXT)) || ':' || CAST("Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Amount" AS TEXT)) || ':' || CAST("Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("SystemModstamp" AS TEXT)) || ':' || CAST("SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    ) AS "_syncline_digest"
   FROM "temp"."main"."Account__20240203T040506-abc"
 ) AS "s"
   ON "s"."_syncline_seq" = "c"."seq"
@@ -135,7 +167,20 @@ LEFT JOIN (
     "SystemModstamp",
     "_syncline_deleted",
     "_syncline_seq",
-    "_syncline_tombstone"
+    "_syncline_tombstone",
+    UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("Id" AS TEXT)) || ':' || CAST("Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Na""me" AS TEXT)) || ':' || CAST("Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Amount" AS TEXT)) || ':' || CAST("Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("SystemModstamp" AS TEXT)) || ':' || CAST("SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    ) AS "_syncline_digest"
   FROM "temp"."main"."Account__20240203T040506-abc"
 ) AS "s"
   ON "s"."_syncline_seq" = "c"."seq"

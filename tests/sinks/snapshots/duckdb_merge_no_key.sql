@@ -28,31 +28,68 @@ SELECT
   "s"."_syncline_seq",
   NULL,
   'superseded'
-FROM "temp"."main"."Account__20240203T040506-abc" AS "s"
-JOIN (
+FROM (
   SELECT
     "Id",
     "Na""me",
     "Amount",
-    "SystemModstamp"
+    "SystemModstamp",
+    "_syncline_deleted",
+    "_syncline_seq",
+    "_syncline_tombstone",
+    UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("Id" AS TEXT)) || ':' || CAST("Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Na""me" AS TEXT)) || ':' || CAST("Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Amount" AS TEXT)) || ':' || CAST("Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("SystemModstamp" AS TEXT)) || ':' || CAST("SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    ) AS "_syncline_digest"
   FROM "temp"."main"."Account__20240203T040506-abc"
+) AS "s"
+JOIN (
+  SELECT
+    "_syncline_digest"
+  FROM (
+    SELECT
+      "Id",
+      "Na""me",
+      "Amount",
+      "SystemModstamp",
+      "_syncline_deleted",
+      "_syncline_seq",
+      "_syncline_tombstone",
+      UNHEX(
+        SHA256(
+          CONCAT(
+            COALESCE(LENGTH(CAST("Id" AS TEXT)) || ':' || CAST("Id" AS TEXT), '-'),
+            COALESCE(LENGTH(CAST("Na""me" AS TEXT)) || ':' || CAST("Na""me" AS TEXT), '-'),
+            COALESCE(LENGTH(CAST("Amount" AS TEXT)) || ':' || CAST("Amount" AS TEXT), '-'),
+            COALESCE(
+              LENGTH(CAST("SystemModstamp" AS TEXT)) || ':' || CAST("SystemModstamp" AS TEXT),
+              '-'
+            )
+          )
+        )
+      ) AS "_syncline_digest"
+    FROM "temp"."main"."Account__20240203T040506-abc"
+  )
   GROUP BY
-    "Id",
-    "Na""me",
-    "Amount",
-    "SystemModstamp"
+    "_syncline_digest"
   HAVING
     COUNT(*) > 1
 ) AS "d"
   ON (
-    "s"."Id" IS NOT DISTINCT FROM "d"."Id"
-    AND "s"."Na""me" IS NOT DISTINCT FROM "d"."Na""me"
-    AND "s"."Amount" IS NOT DISTINCT FROM "d"."Amount"
-    AND "s"."SystemModstamp" IS NOT DISTINCT FROM "d"."SystemModstamp"
+    "s"."_syncline_digest" = "d"."_syncline_digest"
   )
 QUALIFY
   ROW_NUMBER() OVER (
-    PARTITION BY "s"."Id", "s"."Na""me", "s"."Amount", "s"."SystemModstamp"
+    PARTITION BY "s"."_syncline_digest"
     ORDER BY "s"."SystemModstamp" DESC, "s"."_syncline_seq" DESC
   ) > 1;
 
@@ -78,7 +115,20 @@ FROM (
     "SystemModstamp",
     "_syncline_deleted",
     "_syncline_seq",
-    "_syncline_tombstone"
+    "_syncline_tombstone",
+    UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("Id" AS TEXT)) || ':' || CAST("Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Na""me" AS TEXT)) || ':' || CAST("Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Amount" AS TEXT)) || ':' || CAST("Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("SystemModstamp" AS TEXT)) || ':' || CAST("SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    ) AS "_syncline_digest"
   FROM "temp"."main"."Account__20240203T040506-abc"
   WHERE
     NOT "_syncline_seq" IN (
@@ -103,7 +153,20 @@ FROM (
     "SystemModstamp",
     "_syncline_deleted",
     "_syncline_seq",
-    "_syncline_tombstone"
+    "_syncline_tombstone",
+    UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("Id" AS TEXT)) || ':' || CAST("Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Na""me" AS TEXT)) || ':' || CAST("Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Amount" AS TEXT)) || ':' || CAST("Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("SystemModstamp" AS TEXT)) || ':' || CAST("SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    ) AS "_syncline_digest"
   FROM "temp"."main"."Account__20240203T040506-abc"
   WHERE
     NOT "_syncline_seq" IN (
@@ -150,7 +213,20 @@ FROM (
     "SystemModstamp",
     "_syncline_deleted",
     "_syncline_seq",
-    "_syncline_tombstone"
+    "_syncline_tombstone",
+    UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("Id" AS TEXT)) || ':' || CAST("Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Na""me" AS TEXT)) || ':' || CAST("Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Amount" AS TEXT)) || ':' || CAST("Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("SystemModstamp" AS TEXT)) || ':' || CAST("SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    ) AS "_syncline_digest"
   FROM "temp"."main"."Account__20240203T040506-abc"
   WHERE
     NOT "_syncline_seq" IN (
@@ -163,10 +239,19 @@ FROM (
 ) AS "s"
 LEFT JOIN "crm"."main"."Account" AS "t"
   ON (
-    "s"."Id" IS NOT DISTINCT FROM "t"."Id"
-    AND "s"."Na""me" IS NOT DISTINCT FROM "t"."Na""me"
-    AND "s"."Amount" IS NOT DISTINCT FROM "t"."Amount"
-    AND "s"."SystemModstamp" IS NOT DISTINCT FROM "t"."SystemModstamp"
+    "s"."_syncline_digest" = UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("t"."Id" AS TEXT)) || ':' || CAST("t"."Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("t"."Na""me" AS TEXT)) || ':' || CAST("t"."Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("t"."Amount" AS TEXT)) || ':' || CAST("t"."Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("t"."SystemModstamp" AS TEXT)) || ':' || CAST("t"."SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    )
   );
 
 -- count candidates
@@ -200,7 +285,20 @@ JOIN (
     "SystemModstamp",
     "_syncline_deleted",
     "_syncline_seq",
-    "_syncline_tombstone"
+    "_syncline_tombstone",
+    UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("Id" AS TEXT)) || ':' || CAST("Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Na""me" AS TEXT)) || ':' || CAST("Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Amount" AS TEXT)) || ':' || CAST("Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("SystemModstamp" AS TEXT)) || ':' || CAST("SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    ) AS "_syncline_digest"
   FROM "temp"."main"."Account__20240203T040506-abc"
 ) AS "s"
   ON "s"."_syncline_seq" = "c"."seq"
@@ -248,7 +346,20 @@ JOIN (
     "SystemModstamp",
     "_syncline_deleted",
     "_syncline_seq",
-    "_syncline_tombstone"
+    "_syncline_tombstone",
+    UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("Id" AS TEXT)) || ':' || CAST("Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Na""me" AS TEXT)) || ':' || CAST("Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Amount" AS TEXT)) || ':' || CAST("Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("SystemModstamp" AS TEXT)) || ':' || CAST("SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    ) AS "_syncline_digest"
   FROM "temp"."main"."Account__20240203T040506-abc"
 ) AS "s"
   ON "s"."_syncline_seq" = "c"."seq"

@@ -109,24 +109,12 @@ SELECT
   'absent'
 FROM "crm"."main"."Account" AS "t"
 WHERE
-  NOT EXISTS(
+  NOT "t"."rowid" IN (
     SELECT
-      1
-    FROM (
-      SELECT
-        "Id",
-        "Na""me",
-        "Amount",
-        "SystemModstamp",
-        "_syncline_deleted",
-        "_syncline_seq",
-        "_syncline_tombstone"
-      FROM "temp"."main"."Account__20240203T040506-abc"
-    ) AS "s"
+      "c"."target"
+    FROM "temp"."main"."Account__20240203T040506-abc__changes" AS "c"
     WHERE
-      (
-        "s"."Id" = "t"."Id"
-      )
+      NOT "c"."target" IS NULL
   )
   AND TRUE;
 

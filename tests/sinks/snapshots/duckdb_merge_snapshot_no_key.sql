@@ -40,7 +40,20 @@ FROM (
     "SystemModstamp",
     "_syncline_deleted",
     "_syncline_seq",
-    "_syncline_tombstone"
+    "_syncline_tombstone",
+    UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("Id" AS TEXT)) || ':' || CAST("Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Na""me" AS TEXT)) || ':' || CAST("Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Amount" AS TEXT)) || ':' || CAST("Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("SystemModstamp" AS TEXT)) || ':' || CAST("SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    ) AS "_syncline_digest"
   FROM "temp"."main"."Account__20240203T040506-abc"
 ) AS "s"
 WHERE
@@ -57,7 +70,20 @@ FROM (
     "SystemModstamp",
     "_syncline_deleted",
     "_syncline_seq",
-    "_syncline_tombstone"
+    "_syncline_tombstone",
+    UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("Id" AS TEXT)) || ':' || CAST("Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Na""me" AS TEXT)) || ':' || CAST("Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Amount" AS TEXT)) || ':' || CAST("Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("SystemModstamp" AS TEXT)) || ':' || CAST("SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    ) AS "_syncline_digest"
   FROM "temp"."main"."Account__20240203T040506-abc"
 ) AS "s"
 WHERE
@@ -89,15 +115,37 @@ FROM (
     "SystemModstamp",
     "_syncline_deleted",
     "_syncline_seq",
-    "_syncline_tombstone"
+    "_syncline_tombstone",
+    UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("Id" AS TEXT)) || ':' || CAST("Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Na""me" AS TEXT)) || ':' || CAST("Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Amount" AS TEXT)) || ':' || CAST("Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("SystemModstamp" AS TEXT)) || ':' || CAST("SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    ) AS "_syncline_digest"
   FROM "temp"."main"."Account__20240203T040506-abc"
 ) AS "s"
 LEFT JOIN "crm"."main"."Account" AS "t"
   ON (
-    "s"."Id" IS NOT DISTINCT FROM "t"."Id"
-    AND "s"."Na""me" IS NOT DISTINCT FROM "t"."Na""me"
-    AND "s"."Amount" IS NOT DISTINCT FROM "t"."Amount"
-    AND "s"."SystemModstamp" IS NOT DISTINCT FROM "t"."SystemModstamp"
+    "s"."_syncline_digest" = UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("t"."Id" AS TEXT)) || ':' || CAST("t"."Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("t"."Na""me" AS TEXT)) || ':' || CAST("t"."Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("t"."Amount" AS TEXT)) || ':' || CAST("t"."Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("t"."SystemModstamp" AS TEXT)) || ':' || CAST("t"."SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    )
   );
 
 -- absent
@@ -112,27 +160,12 @@ SELECT
   'absent'
 FROM "crm"."main"."Account" AS "t"
 WHERE
-  NOT EXISTS(
+  NOT "t"."rowid" IN (
     SELECT
-      1
-    FROM (
-      SELECT
-        "Id",
-        "Na""me",
-        "Amount",
-        "SystemModstamp",
-        "_syncline_deleted",
-        "_syncline_seq",
-        "_syncline_tombstone"
-      FROM "temp"."main"."Account__20240203T040506-abc"
-    ) AS "s"
+      "c"."target"
+    FROM "temp"."main"."Account__20240203T040506-abc__changes" AS "c"
     WHERE
-      (
-        "s"."Id" IS NOT DISTINCT FROM "t"."Id"
-        AND "s"."Na""me" IS NOT DISTINCT FROM "t"."Na""me"
-        AND "s"."Amount" IS NOT DISTINCT FROM "t"."Amount"
-        AND "s"."SystemModstamp" IS NOT DISTINCT FROM "t"."SystemModstamp"
-      )
+      NOT "c"."target" IS NULL
   )
   AND TRUE;
 
@@ -167,7 +200,20 @@ JOIN (
     "SystemModstamp",
     "_syncline_deleted",
     "_syncline_seq",
-    "_syncline_tombstone"
+    "_syncline_tombstone",
+    UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("Id" AS TEXT)) || ':' || CAST("Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Na""me" AS TEXT)) || ':' || CAST("Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Amount" AS TEXT)) || ':' || CAST("Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("SystemModstamp" AS TEXT)) || ':' || CAST("SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    ) AS "_syncline_digest"
   FROM "temp"."main"."Account__20240203T040506-abc"
 ) AS "s"
   ON "s"."_syncline_seq" = "c"."seq"
@@ -216,7 +262,20 @@ JOIN (
     "SystemModstamp",
     "_syncline_deleted",
     "_syncline_seq",
-    "_syncline_tombstone"
+    "_syncline_tombstone",
+    UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("Id" AS TEXT)) || ':' || CAST("Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Na""me" AS TEXT)) || ':' || CAST("Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Amount" AS TEXT)) || ':' || CAST("Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("SystemModstamp" AS TEXT)) || ':' || CAST("SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    ) AS "_syncline_digest"
   FROM "temp"."main"."Account__20240203T040506-abc"
 ) AS "s"
   ON "s"."_syncline_seq" = "c"."seq"

@@ -28,12 +28,32 @@ SELECT
   "s"."_syncline_seq",
   NULL,
   'superseded'
-FROM "temp"."main"."Account__20240203T040506-abc" AS "s"
+FROM (
+  SELECT
+    "Id",
+    "Na""me",
+    "Amount",
+    "SystemModstamp",
+    "_syncline_deleted",
+    "_syncline_seq",
+    "_syncline_tombstone"
+  FROM "temp"."main"."Account__20240203T040506-abc"
+) AS "s"
 JOIN (
   SELECT
     "Id",
     "Na""me"
-  FROM "temp"."main"."Account__20240203T040506-abc"
+  FROM (
+    SELECT
+      "Id",
+      "Na""me",
+      "Amount",
+      "SystemModstamp",
+      "_syncline_deleted",
+      "_syncline_seq",
+      "_syncline_tombstone"
+    FROM "temp"."main"."Account__20240203T040506-abc"
+  )
   GROUP BY
     "Id",
     "Na""me"
@@ -41,8 +61,7 @@ JOIN (
     COUNT(*) > 1
 ) AS "d"
   ON (
-    "s"."Id" IS NOT DISTINCT FROM "d"."Id"
-    AND "s"."Na""me" IS NOT DISTINCT FROM "d"."Na""me"
+    "s"."Id" = "d"."Id" AND "s"."Na""me" = "d"."Na""me"
   )
 QUALIFY
   ROW_NUMBER() OVER (

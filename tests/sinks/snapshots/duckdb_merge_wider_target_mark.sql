@@ -30,18 +30,38 @@ SELECT
   "s"."_syncline_seq",
   NULL,
   'superseded'
-FROM "temp"."main"."Account__20240203T040506-abc" AS "s"
+FROM (
+  SELECT
+    "Id",
+    "Na""me",
+    CAST("Amount" AS TEXT) AS "Amount",
+    "SystemModstamp",
+    "_syncline_deleted",
+    "_syncline_seq",
+    "_syncline_tombstone"
+  FROM "temp"."main"."Account__20240203T040506-abc"
+) AS "s"
 JOIN (
   SELECT
     "Id"
-  FROM "temp"."main"."Account__20240203T040506-abc"
+  FROM (
+    SELECT
+      "Id",
+      "Na""me",
+      CAST("Amount" AS TEXT) AS "Amount",
+      "SystemModstamp",
+      "_syncline_deleted",
+      "_syncline_seq",
+      "_syncline_tombstone"
+    FROM "temp"."main"."Account__20240203T040506-abc"
+  )
   GROUP BY
     "Id"
   HAVING
     COUNT(*) > 1
 ) AS "d"
   ON (
-    "s"."Id" IS NOT DISTINCT FROM "d"."Id"
+    "s"."Id" = "d"."Id"
   )
 QUALIFY
   ROW_NUMBER() OVER (

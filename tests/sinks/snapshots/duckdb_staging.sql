@@ -78,28 +78,30 @@ FROM "temp"."main"."Account__20240203T040506-abc";
 SELECT
   COUNT(*)
 FROM (
-  SELECT
-    "Id"
+  SELECT DISTINCT
+    "Id" AS "key_0"
   FROM "temp"."main"."Account__20240203T040506-abc"
-  GROUP BY
-    "Id"
 ) AS "keys";
 
 -- count rows that differ
 SELECT
   COUNT(*)
 FROM (
-  SELECT
-    "Id",
-    "Na""me",
-    "Amount",
-    "SystemModstamp"
+  SELECT DISTINCT
+    UNHEX(
+      SHA256(
+        CONCAT(
+          COALESCE(LENGTH(CAST("Id" AS TEXT)) || ':' || CAST("Id" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Na""me" AS TEXT)) || ':' || CAST("Na""me" AS TEXT), '-'),
+          COALESCE(LENGTH(CAST("Amount" AS TEXT)) || ':' || CAST("Amount" AS TEXT), '-'),
+          COALESCE(
+            LENGTH(CAST("SystemModstamp" AS TEXT)) || ':' || CAST("SystemModstamp" AS TEXT),
+            '-'
+          )
+        )
+      )
+    ) AS "key_0"
   FROM "temp"."main"."Account__20240203T040506-abc"
-  GROUP BY
-    "Id",
-    "Na""me",
-    "Amount",
-    "SystemModstamp"
 ) AS "keys";
 
 -- drop
