@@ -5,7 +5,8 @@
     settings, hosts ─▶ signin ─▶ transport (wires, body, faults, patience, quota)
                                      │
              describe ◀──────────────┤
-             soql, spans ─▶ rest (pages), wide, bulk (jobs, results, sheets), deletes ─▶ extraction
+             soql, spans ─▶ rest (pages), wide, bulk (jobs, results, sheets),
+                                     │  deletes, departures ─▶ extraction
                                      └── columns, shape: one road from wire text to Arrow
 
 """
@@ -24,6 +25,7 @@ from syncline.connectors.errors import DataError
 from syncline.connectors.finding import Finding
 from syncline.connectors.salesforce.bulk import BulkReading
 from syncline.connectors.salesforce.deletes import KEY, MISSED, DeleteLog
+from syncline.connectors.salesforce.departures import Departures
 from syncline.connectors.salesforce.describe import Described, Facts, describe_objects
 from syncline.connectors.salesforce.extraction import BULK, REST, SalesforceExtraction
 from syncline.connectors.salesforce.faults import Faulted, Refused
@@ -119,8 +121,10 @@ class Salesforce:
         narrow = fits_url(query)
         api = self._road(rows, narrow, facts)
         log = self._log(transport, stream, window, facts, notes)
+        left = Departures.of(transport, stream, window, notes, EARLIEST)
         groups = 1 if narrow else len(groups_of(stream, shape.fields, facts.stamp, window)) if api == REST else 0
-        forecast = Forecast(api, query, rows, self._calls(api, rows, groups) + (log is not None))
+        calls = self._calls(api, rows, groups) + (log is not None) + (left is not None)
+        forecast = Forecast(api, query, rows, calls)
 
         def rest() -> RestReading | WideReading:
             if narrow:
@@ -138,7 +142,7 @@ class Salesforce:
         )
         now = self._now or window.high + timedelta(seconds=self.settings.settling_lag_s)
         return SalesforceExtraction(
-            stream, window, shape, forecast, notes, rest=rest, bulk=bulk, log=log, now=lambda: now
+            stream, window, shape, forecast, notes, rest=rest, bulk=bulk, log=log, departures=left, now=lambda: now
         )
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from syncline.connectors.connector import Batch, Forecast, Json, Outcome, Slice, StreamSchema, Window
 from syncline.connectors.salesforce.bulk import BulkReading
 from syncline.connectors.salesforce.deletes import DeleteLog
+from syncline.connectors.salesforce.departures import LEFT, Departures
 from syncline.connectors.salesforce.rest import Notes, RestReading
 from syncline.connectors.salesforce.shape import Shape
 from syncline.connectors.salesforce.spans import bounds, label, window_of
@@ -26,7 +27,7 @@ REST: Final = "rest"
 
 
 class SalesforceExtraction:
-    """The port's Extraction; its promises are there. ``log`` is ``None`` where no deletions are asked for."""
+    """The port's Extraction; its promises are there. ``log`` and ``departures`` are ``None`` where not asked for."""
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class SalesforceExtraction:
         rest: Callable[[], RestReading | WideReading],
         bulk: BulkReading,
         log: DeleteLog | None,
+        departures: Departures | None,
         now: Callable[[], datetime],
     ) -> None:
         self._stream = stream
@@ -50,6 +52,7 @@ class SalesforceExtraction:
         self._rest: RestReading | WideReading | None = None
         self._bulk = bulk
         self._log = log
+        self._departures = departures
         self._now = now
 
     @property
@@ -67,16 +70,25 @@ class SalesforceExtraction:
     def slices(self, resume: Json | None, remember: Callable[[Json], None]) -> Iterator[Slice]:
         """An extraction that goes on keeps to the road it began on, whatever the rows count by now."""
         begun_by = resume.get("api") if isinstance(resume, dict) else None
-        if (begun_by or self._forecast.api) == BULK:
-            yield from self._bulk.slices(resume, remember, self._instead)
-        else:
+        by_bulk = (begun_by or self._forecast.api) == BULK
+        if not by_bulk:
             self._forecast = replace(self._forecast, api=REST)
             remember({"api": REST})
+        if self._departures is not None:
+            # Before the rows: of two states with one stamp the later sequence number wins, and that is the row.
+            yield self._departures.slice(self._window)
+        if by_bulk:
+            yield from self._bulk.slices(resume, remember, self._instead)
+        else:
             yield self._rest_slice(self._window)
         if self._log is not None:
             yield self._log.slice(self._window)
 
     def read(self, slice: Slice) -> Iterator[Batch]:
+        if slice.params["api"] == LEFT:
+            assert self._departures is not None
+            yield from self._departures.read(window_of(slice))
+            return
         if slice.kind == "tombstones":
             assert self._log is not None
             yield from self._log.read(window_of(slice), self._now())

@@ -279,6 +279,31 @@ def test_a_filter_and_a_choice_of_fields_are_honoured(journey: Journey) -> None:
     assert journey.query("SELECT count(*) FROM deals") == [(wanted - 3,)], "IsDeleted is not among the fields"
 
 
+@pytest.mark.parametrize("options", [{}, BULK], ids=["rest", "bulk"])
+def test_a_record_that_leaves_the_filter_leaves_the_target_and_may_come_back(
+    journey: Journey, options: dict[str, Any]
+) -> None:
+    journey.options = options
+    journey.streams = (Stream("Opportunity", where="Amount > 1000", target="deals"),)
+    journey.run()
+    small, empty, same = journey.org.ids("Opportunity", "Amount > 1000", limit=3)
+
+    def copied() -> set[str]:
+        return {each for (each,) in journey.query('SELECT "Id" FROM deals')}
+
+    assert {small, empty, same} <= copied()
+    journey.org.update("Opportunity", [small], {"Amount": 5})
+    journey.org.update("Opportunity", [empty], {"Amount": None})
+    journey.run()
+    assert copied() & {small, empty, same} == {same}
+    journey.org.update("Opportunity", [small], {"Amount": 5000})
+    journey.run()
+    assert copied() == set(journey.org.ids("Opportunity", "Amount > 1000"))
+    assert small in copied()
+    idle = journey.run(journey.pipeline(warehouse=Forbidden(journey.pipeline().warehouse)))
+    assert idle.status == "idle"
+
+
 def test_an_unknown_object_and_field_are_named_with_the_nearest(journey: Journey) -> None:
     journey.streams = (Stream("Acount"),)
     with pytest.raises(ConfigError, match="Account"):
