@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from syncline.connectors.errors import CommitUnknown, ConfigError, CountMismatch, DataError, Transient
 from syncline.sinks.downloads import Downloads
@@ -211,6 +210,8 @@ def _instant(microseconds: int | None) -> datetime | None:
 
 def _check_files(manifest: Manifest, paths: Sequence[Path]) -> int:
     """Counts each file by its own footer (COUNTED-HOPS); returns how many bytes a row takes in memory, at a guess."""
+    import pyarrow.parquet as pq
+
     size_bytes = 0
     for entry, path in zip(manifest.files, paths, strict=True):
         footer = pq.read_metadata(path)

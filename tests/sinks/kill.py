@@ -15,13 +15,19 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import pyarrow.compute
+import pyarrow.parquet
+
+from syncline.sinks import duckdb_commit, duckdb_upkeep, slice_writer, staging, targets
 from syncline.sinks.landing import Landing
 from syncline.sinks.trial import Change, Trial, at, record, tombstone
 from tests.sinks.connections import Tap, ignore
 from tests.sinks.houses import DuckDBHouse
 
+LOADED_BEFORE_FORKING = (pyarrow.compute, pyarrow.parquet, duckdb_commit, duckdb_upkeep, slice_writer, staging, targets)
+
 ROWS = 400
-TIMED = 8
+TIMED = 6
 ALARM_STEP_S = 0.0005
 STREAMS = ("Account", "Contact")
 

@@ -36,6 +36,8 @@ from syncline.sinks.trial import COLUMNS, PIPELINE, Change, Trial, at, record, t
 from tests.sinks.connections import Hook, Tap, ignore
 from tests.sinks.houses import DuckDBHouse
 
+ROOT = Path(__file__).parents[2]
+
 STREAMS = ("Account", "Contact", "Opportunity")
 
 WITH_EXTRA = COLUMNS.append(pa.field("Extra", pa.int64()))
@@ -547,3 +549,12 @@ def test_a_table_of_many_columns_gets_room_bounded(limit: str | None, columns: i
 )
 def test_sizes_are_read_as_duckdb_reads_them(text: str, size: int | None) -> None:
     assert size_bytes(text) == size
+
+
+def test_naming_a_warehouse_loads_no_database() -> None:
+    code = (
+        "import sys; from syncline.sinks import DuckDB; warehouse = DuckDB('x.duckdb'); warehouse.close();"
+        "print([name for name in ('duckdb', 'sqlglot', 'tenacity', 'pyarrow.parquet') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"

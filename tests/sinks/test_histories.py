@@ -85,7 +85,7 @@ def complete(change: Change) -> Change:
     return replace(change, records=records, tombstones=tombstones if change.key else [])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shape=SHAPES, changes=st.lists(CHANGES, min_size=1, max_size=5))
 def test_random_histories_end_alike_everywhere(
     tmp_path_factory: pytest.TempPathFactory, shape: dict[str, Any], changes: list[Change]
@@ -108,7 +108,7 @@ def test_random_histories_end_alike_everywhere(
             assert rows_of(found) == rows_of(house.read("Account"))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(CHANGES, min_size=1, max_size=5), cursor=st.booleans())
 def test_random_histories_of_deletes_end_as_a_dictionary_says(
     tmp_path_factory: pytest.TempPathFactory, changes: list[Change], cursor: bool
