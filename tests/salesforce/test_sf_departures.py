@@ -57,6 +57,7 @@ def test_a_record_that_leaves_the_filter_is_a_tombstone_at_its_stamp(site: Site,
 def test_each_changed_record_is_either_a_row_or_a_tombstone(site: Site, ids: list[str], where: str) -> None:
     low = site.org.now()
     change(site, ids[:2], None)
+    site.org.update("Opportunity", ids[:1], {"Name": "a)b"})
     change(site, ids[2:4], "1000")
     change(site, ids[4:], "1000.01")
     site.org.advance(120)
