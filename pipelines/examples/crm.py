@@ -22,7 +22,8 @@ pipeline = Pipeline(
         Stream("Account"),
         # A deleted contact stays in the table, with the time of its deletion in _syncline_deleted_at.
         Stream("Contact", on_delete="mark"),
-        # A record that stops matching the filter leaves no trace in the org; a full read once a week finds those.
+        # An edited record that no longer matches the filter leaves the table; what changes without an edit, such as a
+        # formula in a filter, is found by a full read once a week.
         Stream(
             "Opportunity",
             fields=["Id", "AccountId", "Name", "Amount", "StageName", "CloseDate"],
