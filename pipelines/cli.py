@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -61,6 +62,7 @@ class Boundary(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         session = ctx.ensure_object(Session)
+        _write_any_text()
         try:
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
@@ -75,6 +77,13 @@ class Boundary(click.Group):
             hint = "" if session.debug else "\n  hint: repeat with --debug to see where; if it stays, report it"
             _show_error(session, error, f"unexpected {type(error).__name__}: {error}{hint}")
             ctx.exit(1)
+
+
+def _write_any_text() -> None:
+    """A terminal that cannot show a sign gets a question mark; a report is no reason to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def _debug_option(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
 RECENT_RUNS = 24
 
 _BARS = "▁▂▃▄▅▆▇█"
-_MARKS = {"failed": "✗", "stopped": "■", "guarded": "!", "running": "…", "idle": "·"}
+_MARKS = {"failed": "✗", "stopped": "■", "guarded": "!", "killed": "✗", "running": "…", "idle": "·"}
 
 
 def status_of(pipeline: Pipeline, now: datetime) -> dict[str, Json]:
     """Watermarks, lags and the last run of one pipeline. ``recent`` lists its last runs, oldest first."""
-    runs = pipeline.state.runs(pipeline.name, RECENT_RUNS)
+    runs = settled(pipeline.state.runs(pipeline.name, RECENT_RUNS))
     mirror = pipeline.state.recall(pipeline.name)
     last = runs[0] if runs else None
     succeeded = next((run for run in runs if run.status in ("done", "idle")), None)
@@ -38,7 +39,20 @@ def status_of(pipeline: Pipeline, now: datetime) -> dict[str, Json]:
 
 def runs_of(pipeline: Pipeline, limit: int) -> dict[str, Json]:
     """The newest runs, newest first."""
-    return {"pipeline": pipeline.name, "runs": [run_of(run) for run in pipeline.state.runs(pipeline.name, limit)]}
+    runs = settled(pipeline.state.runs(pipeline.name, limit))
+    return {"pipeline": pipeline.name, "runs": [run_of(run) for run in runs]}
+
+
+def settled(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """The runs, newest first, as they ended: one that still says "running" when the next of its kind began was killed,
+    for the lease lets only one run at a time."""
+    later, found = set[str](), []
+    for run in runs:
+        kind = str(run.report.get("kind", "run"))
+        died = run.status == "running" and kind in later
+        found.append(replace(run, status="killed") if died else run)
+        later.add(kind)
+    return found
 
 
 def run_of(run: RunRecord) -> dict[str, Json]:
@@ -61,7 +75,7 @@ def run_of(run: RunRecord) -> dict[str, Json]:
 
 
 def picture(recent: Sequence[Mapping[str, Json]]) -> str:
-    """A sign a run, oldest first: a bar for rows landed, ``·`` idle, ``✗`` failed, ``■`` stopped, ``!`` guarded."""
+    """A sign a run, oldest first: a bar for rows; ``·`` idle, ``✗`` failed or killed, ``■`` stopped, ``!`` guarded."""
     most = max((run["rows"] or 0 for run in recent), default=0)
     return "".join(_MARKS.get(run["status"]) or _bar(run["rows"] or 0, most) for run in recent)
 

@@ -27,6 +27,7 @@ STYLES = {
     "done": "green",
     "idle": "green",
     "failed": "red",
+    "killed": "red",
     "stopped": "yellow",
     "guarded": "yellow",
     "running": "cyan",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeAlias
 
-RunStatus: TypeAlias = Literal["running", "done", "idle", "failed", "stopped", "guarded"]
+RunStatus: TypeAlias = Literal["running", "done", "idle", "failed", "stopped", "guarded", "killed"]
 
 
 @dataclass(frozen=True, slots=True)

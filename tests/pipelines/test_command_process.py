@@ -93,6 +93,15 @@ def test_whole_journey_in_a_folder_with_one_file(tmp_path: Path) -> None:
     assert {file.name for file in tmp_path.iterdir()} == {".syncline", "crm.duckdb", "pipelines"}
 
 
+def test_terminal_that_knows_ascii_only_gets_the_report_all_the_same(tmp_path: Path) -> None:
+    write(tmp_path, PLAIN)
+    narrow = {"PYTHONIOENCODING": "ascii"}
+    assert call(tmp_path, "run", "crm", environment=narrow).returncode == 0
+    done = call(tmp_path, "status", "crm", environment=narrow)
+    assert done.returncode == 0, done.stderr
+    assert "last run done" in done.stdout
+
+
 def test_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     write(tmp_path, PLAIN)
     for words in (["--help"], ["status", "--json"], ["status"]):

@@ -118,3 +118,10 @@ def test_runs_command_prints_one_line_a_run(folder: Folder) -> None:
 def test_runs_command_says_when_there_are_none(folder: Folder) -> None:
     folder.write("pipelines/crm.py", CRM)
     assert "crm never ran; start it with `syncline run crm`" in folder.call("runs", "crm").stdout
+
+
+def test_run_that_never_ended_counts_as_killed_once_another_of_its_kind_came() -> None:
+    """The lease lets one run at a time: the older of two that say "running" is dead."""
+    reload = replace(run(4, "running"), report={"kind": "reload"})
+    runs = runs_of(stub_pipeline(state=StubState([run(5, "running"), reload, run(3, "running")])), 9)["runs"]
+    assert [each["status"] for each in runs] == ["running", "running", "killed"]
