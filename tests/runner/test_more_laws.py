@@ -97,7 +97,7 @@ class DoublingExtraction(Around):
 
 def test_more_rows_than_announced_stop_the_run_counted_hops(world: World) -> None:
     with pytest.raises(CountMismatch, match="announced 10 rows, 20 came"):
-        world.run(world.pipeline(source=Doubling(world.source)))
+        world.run(world.pipeline(source=Doubling(world.source), workers=1))
     assert not world.database.exists() or world.query("SELECT * FROM information_schema.tables") == []
 
 
