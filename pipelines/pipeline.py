@@ -112,8 +112,9 @@ class Pipeline:
 
     ``commit="together"`` commits all streams of a run in one transaction (ONE-TRANSACTION); ``"each"`` commits each
     stream as soon as it is loaded. ``delete_share_max`` is the share of a table's rows that a run may delete
-    (GUARDED-DELETE). ``workers`` is how many slices are read at once, by default one a core, from 2 to 4. ``digest_rows_max`` is how many rows of the
-    overlap are remembered, so that reading them again costs the warehouse nothing (IDLE-IS-FREE).
+    (GUARDED-DELETE). ``workers`` is how many slices are read at once; left out, one a core, from 2 to 4.
+    ``digest_rows_max`` is how many rows of the overlap are remembered, so that reading them again costs the warehouse
+    nothing (IDLE-IS-FREE).
     """
 
     name: str
