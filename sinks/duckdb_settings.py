@@ -14,7 +14,6 @@ from syncline.sinks.warehouse import Capabilities
 # DuckDB compares names without regard to the case of ASCII letters and sets no bound on their length (measured, 2.0).
 CAPABILITIES: Final = Capabilities(name="duckdb", case_sensitive_names=False, name_bytes_max=255)
 
-MEMORY_LIMIT: Final = "300MB"
 MEMORY_BYTES: Final = 300_000_000
 WIDE_COLUMNS: Final = 100
 WIDE_COLUMN_BYTES: Final = 500_000
@@ -32,12 +31,12 @@ class Settings:
     """``memory_limit`` is DuckDB's own notation ("300MB"); what does not fit spills to ``<path>.tmp``."""
 
     path: str
-    memory_limit: str
+    memory_limit: str | None
     threads: int
     lock_wait_s: float
 
     def __post_init__(self) -> None:
-        if size_bytes(self.memory_limit) is None:
+        if self.memory_limit is not None and size_bytes(self.memory_limit) is None:
             raise _wrong("memory_limit", self.memory_limit, "write a size such as '300MB' or '2GB'")
         if self.threads < 1:
             raise _wrong("threads", self.threads, "write a number of 1 or more")
@@ -51,7 +50,7 @@ class Settings:
 
     @property
     def memory_limit_bytes(self) -> int:
-        return size_bytes(self.memory_limit) or 0
+        return (self.memory_limit and size_bytes(self.memory_limit)) or MEMORY_BYTES
 
     def statements(self) -> Iterator[str]:
         """What every session is set to. The values were checked above, so they may stand in the text."""
@@ -76,8 +75,8 @@ class Settings:
         """
         if columns > WIDE_COLUMNS:
             yield "SET threads = 1"
-            needed = MEMORY_BYTES + (columns - WIDE_COLUMNS) * WIDE_COLUMN_BYTES
-            yield f"SET memory_limit = '{max(needed, self.memory_limit_bytes)}B'"
+            if self.memory_limit is None:
+                yield f"SET memory_limit = '{MEMORY_BYTES + (columns - WIDE_COLUMNS) * WIDE_COLUMN_BYTES}B'"
 
 
 def size_bytes(text: str) -> int | None:
