@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -73,6 +73,17 @@ class Checkpoint:
     token: Json | None = None
     sealed: bool = False
     slices: dict[str, LandedSlice] = field(default_factory=dict)
+
+    @property
+    def forgets(self) -> bool:
+        """Whether the digests of this round were given up: then no further ones need be computed."""
+        return any(landed.known is None for landed in self.slices.values())
+
+    def add(self, name: str, landed: LandedSlice, digests_bytes_max: int) -> None:
+        """Notes a slice. Digests are kept for all slices or for none, and within one bound together (BOUNDED)."""
+        self.slices[name] = landed
+        if self.forgets or sum(len(each.known or b"") for each in self.slices.values()) > digests_bytes_max:
+            self.slices = {name: replace(each, known=None) for name, each in self.slices.items()}
 
     def files(self) -> list[FileEntry]:
         return [entry for landed in self.slices.values() for entry in landed.files]

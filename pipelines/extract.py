@@ -21,7 +21,7 @@ from syncline.connectors.connector import Extraction, Json, Outcome, Slice
 from syncline.connectors.errors import CountMismatch, QuotaReached, Stopped, Transient
 from syncline.pipelines.checkpoint import Checkpoint, LandedSlice
 from syncline.pipelines.context import Context
-from syncline.pipelines.digest import pack
+from syncline.pipelines.digest import DIGEST_BYTES, pack
 from syncline.pipelines.sieve import Sieve
 from syncline.pipelines.task import Task, still_valid
 from syncline.sinks.manifest import Manifest
@@ -221,7 +221,9 @@ class Reading:
 
     def read_slice(self, extraction: Extraction, slice: Slice, ordinal: int) -> None:
         self.check()
-        sieve = Sieve(self.task, slice.kind, ordinal, self.context.pipeline.digest_rows_max)
+        with self.lock:
+            digest_rows_max = 0 if self.checkpoint.forgets else self.context.pipeline.digest_rows_max
+        sieve = Sieve(self.task, slice.kind, ordinal, digest_rows_max)
         with self.context.landing.writer(
             pipeline=self.context.pipeline.name,
             stream=self.name,
@@ -248,7 +250,7 @@ class Reading:
 
     def remember_slice(self, slice: Slice, landed: LandedSlice) -> None:
         with self.lock:
-            self.checkpoint.slices[slice.id] = landed
+            self.checkpoint.add(slice.id, landed, self.context.pipeline.digest_rows_max * DIGEST_BYTES)
             self.remember()
         self.context.emit(
             "slice_landed",

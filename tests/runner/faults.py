@@ -105,5 +105,6 @@ def faulty(pipeline: Pipeline, plan: Plan) -> Pipeline:
         streams=pipeline.streams,
         commit=pipeline.commit,
         workers=pipeline.workers,
+        digest_rows_max=pipeline.digest_rows_max,
         **parts,
     )

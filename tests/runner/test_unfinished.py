@@ -9,6 +9,7 @@ import pytest
 
 from syncline.connectors.errors import DataError, MassDelete
 from syncline.pipelines.pipeline import Stream
+from syncline.state.sqlite import SqliteState
 from tests.runner.faults import Killed, Plan, faulty
 from tests.runner.test_outcomes import killed_at, strike_named
 from tests.runner.world import World, accounts
@@ -89,3 +90,18 @@ def test_a_source_whose_clock_went_back_is_reported(world: World) -> None:
     world.clock.advance(days=-30)
     report = world.run()
     assert any("clock" in text for text in report.warnings), "LOUD: nothing can be read until it has caught up"
+
+
+def test_digests_of_many_slices_are_given_up_as_one_bounded(world: World) -> None:
+    """Each slice alone stays below the bound; a checkpoint that kept them all would grow with the rows."""
+    world.streams = (Stream("Plain"),)
+    world.source.add("Plain", PLAIN, key="Id", rows=[{"Id": str(n), "Name": "a"} for n in range(100)])
+    killed_at(world, "extraction.read item", nth=8, digest_rows_max=25)
+    state = SqliteState(world.folder / "state.db", clock=world.clock)
+    checkpoint = state.recall("crm")["Plain"].checkpoint
+    assert checkpoint is not None
+    assert len(checkpoint["slices"]) == 8
+    assert [each["known"] for each in checkpoint["slices"].values()] == [None] * 8, "BOUNDED"
+    report = world.run(world.pipeline(digest_rows_max=25))
+    assert report.resumed
+    assert world.equal()
