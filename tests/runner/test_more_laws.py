@@ -22,8 +22,9 @@ from syncline.pipelines.pipeline import Stream
 from syncline.pipelines.task import NEVER, make_task, still_valid
 from syncline.sinks.manifest import Manifest
 from syncline.state.memory import MemoryState
+from tests.runner.faults import Killed, Plan, faulty
 from tests.runner.test_laws import Forbidden
-from tests.runner.test_outcomes import killed_at
+from tests.runner.test_outcomes import killed_at, strike_named
 from tests.runner.world import ACCOUNT, World
 
 
@@ -191,6 +192,18 @@ def test_what_a_sealed_manifest_names_outlives_a_newer_unfinished_run_sealed_man
     world.run()
     assert world.equal()
     assert rows_of(world, sealed).num_rows == 25, "landed objects are immutable"
+
+
+def test_a_manifest_sealed_just_before_the_death_is_used_as_it_is_sealed_manifest(world: World) -> None:
+    """The dead run could not even write down that it had sealed; its window holds fewer records by now."""
+    world.streams = (Stream("Account"),)
+    plan = Plan(kind="kill-after")
+    plan.around = strike_named(plan, "landing.seal", 0)  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        world.run(faulty(world.pipeline(workers=1), plan))
+    world.source.update("Account", [{"Id": f"001{n:06}", "Name": "later"} for n in range(3)])
+    world.run()
+    assert world.equal()
 
 
 # ---- ROWS-THEN-MARK, ONE-TRANSACTION ----

@@ -61,6 +61,14 @@ def test_a_file_whose_values_do_not_fit_the_plan_is_refused_not_nulled_types_fro
     warehouse.close()
 
 
+def test_a_cursor_is_never_kept_in_a_type_that_orders_otherwise_types_from_source(duck: Trial) -> None:
+    """As text, ``9:00`` is later than ``10:00``: by such a column the newest could not win (NEWEST-WINS)."""
+    as_text = pa.schema([COLUMNS.field("Id"), COLUMNS.field("Name"), pa.field("Stamp", pa.string())])
+    duck.run(Change([{**record("1"), "Stamp": "soon"}], columns=as_text, cursor=None))
+    with pytest.raises(ConfigError, match="no common type"):
+        duck.run(Change([record("2")]))
+
+
 def test_a_file_with_another_number_of_rows_is_refused_before_it_is_staged_counted_hops(duck: Trial) -> None:
     """Two files whose errors cancel out: only counting file by file tells."""
     warehouse = duck.house.open()
