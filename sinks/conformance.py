@@ -27,7 +27,7 @@ from syncline.connectors.errors import CountMismatch, DataError, FenceLost, Mass
 from syncline.sinks.conformance_merge import MergeLaws
 from syncline.sinks.conformance_tables import TableLaws
 from syncline.sinks.landing import Landing
-from syncline.sinks.trial import COLUMNS, PIPELINE, START, Change, House, Trial, at, record
+from syncline.sinks.trial import COLUMNS, PIPELINE, START, Change, House, Trial, at, record, tombstone
 from syncline.sinks.warehouse import CommitUnit, Mark
 
 
@@ -183,6 +183,17 @@ class WarehouseConformance(MergeLaws, TableLaws):
         files = tuple(replace(entry, rows=entry.rows + wrong) for entry in manifest.files)
         with pytest.raises(CountMismatch):
             warehouse.load(unit.tables[0], manifest.with_files(files), trial.landing)
+        warehouse.close()
+
+    def test_files_that_only_add_up_are_refused_counted_hops(self, trial: Trial) -> None:
+        warehouse = trial.house.open()
+        unit = trial.stage(warehouse, Change([record("1"), record("2")], [tombstone("3")]))
+        manifest = trial.landing.find(PIPELINE, "Account", unit.run_id)
+        assert manifest is not None
+        one, other = manifest.files
+        swapped = (replace(one, rows=other.rows), replace(other, rows=one.rows))
+        with pytest.raises(CountMismatch):
+            warehouse.load(unit.tables[0], manifest.with_files(swapped), trial.landing)
         warehouse.close()
 
     @pytest.mark.parametrize(
