@@ -25,7 +25,7 @@ from syncline.state.memory import MemoryState
 from tests.runner.faults import Killed, Plan, faulty
 from tests.runner.test_laws import Forbidden
 from tests.runner.test_outcomes import killed_at, strike_named
-from tests.runner.world import ACCOUNT, World
+from tests.runner.world import ACCOUNT, World, accounts
 
 
 class Around:
@@ -325,6 +325,16 @@ def test_an_empty_stream_without_a_cursor_is_idle_too_idle_is_free(world: World)
     world.streams = (Stream("Status"),)
     world.run()
     assert world.run(world.pipeline(warehouse=Forbidden(world.pipeline().warehouse))).status == "idle"
+
+
+def test_an_idle_run_leaves_nothing_more_in_the_landing_idle_is_free(world: World) -> None:
+    plain = pa.schema([column for column in ACCOUNT if column.name != "SystemModstamp"])
+    world.source.add("Status", plain, key="Id", rows=accounts(0, 5))
+    world.streams = (Stream("Status"),)
+    world.run()
+    landed = sorted((world.folder / "landing").rglob("*.*"))
+    assert world.run().status == "idle"
+    assert sorted((world.folder / "landing").rglob("*.*")) == landed
 
 
 def test_the_bound_on_digests_holds_for_all_slices_together_bounded() -> None:

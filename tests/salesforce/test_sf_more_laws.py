@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow as pa
 import pytest
 
-from syncline.connectors.errors import Transient
+from syncline.connectors.errors import DataError, Transient
 from syncline.connectors.salesforce.bulk import OPENED_MAX
 from syncline.connectors.salesforce.faults import broken
+from syncline.connectors.salesforce.pages import Page
+from syncline.connectors.salesforce.rest import Notes, Query
+from syncline.connectors.salesforce.shape import Shape
+from syncline.connectors.salesforce.transport import Transport
 from syncline.connectors.sandbox import JobPlan
 from syncline.connectors.secret import Secret
 from tests.salesforce.org_world import Site, bulk, fill, read_object
+from tests.salesforce.scripted import Scripted, answer
+from tests.salesforce.test_sf_transport import CALL, transport_to
 
 ECHOED = Secret("00Dx0000000ECHOED!token")
 
@@ -35,3 +46,38 @@ def test_pages_kept_open_until_they_are_read_are_bounded(site: Site) -> None:
     ids = fill(site, rows=1000)
     assert read_object(bulk(site, parallel=False)).ids() == ids
     assert site.calls("GET */results") == 10 + (10 - OPENED_MAX)
+
+
+@dataclass
+class Endless:
+    """A transport whose query never has rows, and whose every page names a new one."""
+
+    asked: int = 0
+
+    def data_path(self, *parts: str) -> str:
+        return "/services/data/v62.0/" + "/".join(parts)
+
+    def fetch(self, call: Any, parse: Any) -> Page:
+        self.asked += 1
+        assert self.asked < 50, "BOUNDED"
+        return Page([], 0, f"/services/data/v62.0/query/{self.asked}")
+
+
+def test_a_query_of_nothing_but_empty_pages_ends_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("syncline.connectors.salesforce.rest.EMPTY_PAGES_MAX", 20)
+    query = Query(cast(Transport, Endless()), Notes())
+    shape = Shape("Account", pa.schema([("Id", pa.string())]), ("Id",), frozenset())
+    with pytest.raises(DataError, match="21 pages without rows in a row"):
+        list(query.rows(shape, "SELECT Id FROM Account"))
+
+
+def test_a_redirect_elsewhere_is_sent_no_password_of_the_home_folder_no_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with Scripted(lambda asked: answer(200, b"{}")) as other:
+        with Scripted(lambda asked: answer(302, Location=other.url + "/elsewhere")) as server:
+            transport_to(server.url).fetch_json(CALL)
+        assert "authorization" not in other.asked[0].headers

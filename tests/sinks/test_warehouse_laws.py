@@ -34,6 +34,14 @@ def test_pipelines_with_a_stream_of_the_same_name_keep_a_fence_each_fenced_commi
     assert [(mark.version, mark.run_id) for mark in marks] == [(2, "one-1"), (2, "two-1")]
 
 
+def test_a_watermark_comes_back_to_the_microsecond_complete_window(trial: Trial) -> None:
+    warehouse = trial.house.open()
+    warehouse.prepare([])
+    warehouse.commit(CommitUnit("one", "run-1", START, [], [Mark("Account", 0, at(1.234567), ())]))
+    assert warehouse.watermarks("one")["Account"].watermark == at(1.234567)
+    warehouse.close()
+
+
 @pytest.fixture
 def duck(path: Path, tmp_path: Path) -> Trial:
     return Trial(DuckDBHouse(path), Landing(str(tmp_path / "landing")))
