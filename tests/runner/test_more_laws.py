@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from syncline.connectors.connector import SEQUENCE_COLUMN, Batch, Window
-from syncline.connectors.errors import CommitUnknown, CountMismatch, Transient
+from syncline.connectors.errors import CommitUnknown, CountMismatch, FenceLost, Transient
 from syncline.pipelines import runner
 from syncline.pipelines.checkpoint import Checkpoint
 from syncline.pipelines.digest import DIGEST_BYTES, pack
@@ -24,7 +24,7 @@ from syncline.sinks.manifest import Manifest
 from syncline.state.memory import MemoryState
 from tests.runner.faults import Killed, Plan, faulty
 from tests.runner.test_laws import Forbidden
-from tests.runner.test_outcomes import killed_at, strike_named
+from tests.runner.test_outcomes import Watched, killed_at, strike_named
 from tests.runner.world import ACCOUNT, World, accounts
 
 
@@ -77,6 +77,19 @@ def test_only_a_checkpoint_of_the_very_same_reading_is_resumed_value_resume(
     assert task is not None
     assert still_valid(checkpoint, task)
     assert not still_valid(replace(checkpoint, **changed), task)
+
+
+def test_a_reload_killed_while_reading_goes_on_with_the_next_slice_value_resume(world: World) -> None:
+    world.run()
+    plan = Plan(kind="kill-before")
+    plan.around = strike_named(plan, "extraction.read item", 2)  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        world.reload("Account", pipeline=faulty(world.pipeline(workers=1), plan))
+    watched = Watched(world.source)
+    report = world.reload("Account", pipeline=world.pipeline(source=watched))
+    assert len(watched.read_slices) == 1, "two of three slices had landed"
+    assert report.resumed
+    assert world.equal()
 
 
 # ---- COUNTED-HOPS ----
@@ -314,6 +327,24 @@ def test_a_run_overtaken_after_it_looked_does_not_move_the_watermark_back_fenced
     assert version == 2, "the first run and the overtaking one"
     assert (world.clock.now - watermark).total_seconds() == 60
     assert world.equal()
+
+
+class Restless(Around):
+    """Watermarks that have moved each time one looks."""
+
+    def watermarks(self, pipeline: str) -> Any:
+        self.__dict__["_looks"] += 1
+        found = self._inner.watermarks(pipeline)
+        return {name: replace(mark, version=mark.version + self._looks) for name, mark in found.items()}
+
+
+def test_a_warehouse_that_never_agrees_ends_the_run_loud_and_bounded(world: World) -> None:
+    world.run()
+    world.source.update("Account", [{"Id": "001000001", "Name": "new"}])
+    before = world.watermarks()
+    with pytest.raises(FenceLost, match="the watermarks moved 3 times"):
+        world.run(world.pipeline(warehouse=Restless(world.pipeline().warehouse, _looks=0)))
+    assert world.watermarks() == before
 
 
 # ---- IDLE-IS-FREE, BOUNDED ----

@@ -81,3 +81,10 @@ def test_a_redirect_elsewhere_is_sent_no_password_of_the_home_folder_no_secrets(
         with Scripted(lambda asked: answer(302, Location=other.url + "/elsewhere")) as server:
             transport_to(server.url).fetch_json(CALL)
         assert "authorization" not in other.asked[0].headers
+
+
+def test_a_list_of_pages_that_does_not_end_is_given_up_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("syncline.connectors.salesforce.bulk.LINKS_MAX", 5)
+    fill(site, rows=1000)
+    with pytest.raises(DataError, match="does not end"):
+        read_object(bulk(site))

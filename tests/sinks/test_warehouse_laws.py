@@ -12,6 +12,7 @@ import pytest
 from syncline.connectors.errors import ConfigError, CountMismatch, ValueOutOfType
 from syncline.sinks import staging
 from syncline.sinks.landing import Landing
+from syncline.sinks.merge import Merge
 from syncline.sinks.trial import COLUMNS, START, Change, Trial, at, record, tombstone
 from syncline.sinks.warehouse import CommitUnit, Mark
 from tests.sinks.houses import DuckDBHouse, MemoryHouse
@@ -99,3 +100,17 @@ def test_a_staging_that_misses_rows_of_whole_files_is_refused_counted_hops(
     monkeypatch.setattr(staging, "create_view", lambda plan, records, gone, dialect: whole(plan, records, [], dialect))
     with pytest.raises(CountMismatch, match="1 rows are staged, the manifest says 2"):
         duck.run(Change([record("1")], [tombstone("2")]))
+
+
+@pytest.mark.parametrize("statement", ["fill", "insert", "mark", "delete"])
+def test_a_statement_that_does_not_do_all_it_should_undoes_the_commit_counted_hops(
+    duck: Trial, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    if statement != "fill":
+        duck.run(Change([record("1"), record("2")]))
+    before = duck.rows() if statement != "fill" else []
+    whole = getattr(Merge, statement)
+    monkeypatch.setattr(Merge, statement, lambda merge: f"{whole(merge)} AND FALSE")
+    with pytest.raises(CountMismatch):
+        duck.run(Change([record("1", "new", 1)], [tombstone("2", 1)], on_delete="mark"))
+    assert [(row["Id"], row["Name"]) for row in duck.rows()] == [(row["Id"], row["Name"]) for row in before]
