@@ -16,6 +16,7 @@ from syncline.connectors.salesforce.pages import Page
 from syncline.connectors.salesforce.rest import Notes, Query
 from syncline.connectors.salesforce.shape import Shape
 from syncline.connectors.salesforce.transport import Transport
+from syncline.connectors.salesforce.wide import WideReading
 from syncline.connectors.sandbox import JobPlan
 from syncline.connectors.secret import Secret
 from tests.salesforce.org_world import Site, bulk, fill, read_object
@@ -88,3 +89,25 @@ def test_a_list_of_pages_that_does_not_end_is_given_up_bounded(site: Site, monke
     fill(site, rows=1000)
     with pytest.raises(DataError, match="does not end"):
         read_object(bulk(site))
+
+
+def test_a_wide_reading_goes_on_by_the_last_id_and_not_by_rows_counted_value_resume(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most records leave the window after the first chunk; by offset nothing would seem to be left."""
+    monkeypatch.setattr("syncline.connectors.salesforce.wide.CHUNK_ROWS", 20)
+    ids = sorted(site.org.insert("Wide__c", {}, count=60))
+    site.org.advance(120)
+    whole, asked = WideReading._ask, [0]
+
+    def ask(reading: WideReading, *args: Any, **more: Any) -> Any:
+        asked[0] += 1
+        if more.get("tail") and asked[0] > 1 and not moved:
+            moved.extend(ids[:45])
+            site.org.update("Wide__c", moved, {"Name": "later"})
+        return whole(reading, *args, **more)
+
+    moved: list[str] = []
+    monkeypatch.setattr(WideReading, "_ask", ask)
+    assert set(ids) - set(read_object(site.connect(api="rest"), "Wide__c").ids()) <= set(moved)
+    assert moved
