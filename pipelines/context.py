@@ -6,8 +6,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from syncline.connectors.connector import Connector, Json
 from syncline.pipelines.events import Event, Events
@@ -25,11 +27,17 @@ def utc_now() -> datetime:
 
 @dataclass(slots=True)
 class Seams:
-    """Clock, sleep and randomness: what a test replaces so that nothing waits and everything repeats."""
+    """What a test replaces so that nothing waits and everything repeats: clock, sleep, randomness, and threads.
+
+    ``pool`` makes the threads that read slices side by side, and ``wait`` waits for them, as ``concurrent.futures``
+    does; a simulation lets them take turns instead.
+    """
 
     clock: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[int], bytes] = os.urandom
+    pool: Callable[[int, str], Executor] = ThreadPoolExecutor
+    wait: Callable[..., Any] = wait
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Executor, Future
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
@@ -57,16 +57,16 @@ def extract_all(context: Context, tasks: Sequence[Task], run_id: str, started_at
     """Lands every task, all or none: the first failure stops the others and is the one that is raised."""
     context.failed.clear()
     with (
-        ThreadPoolExecutor(context.pipeline.workers, "syncline-slice") as slices,
-        ThreadPoolExecutor(STREAMS_AT_ONCE, "syncline-stream") as streams,
+        context.seams.pool(context.pipeline.workers, "syncline-slice") as slices,
+        context.seams.pool(STREAMS_AT_ONCE, "syncline-stream") as streams,
         context.stop.waking(context.connector.close),
     ):
         futures = [streams.submit(extract_one, context, task, run_id, started_at, slices) for task in tasks]
-        done, unfinished = wait(futures, return_when=FIRST_EXCEPTION)
+        done, unfinished = context.seams.wait(futures, return_when=FIRST_EXCEPTION)
         if unfinished and any(future.exception() is not None for future in done):
             context.failed.set()
             context.connector.close()  # breaks what the other streams are waiting for
-        wait(futures)
+        context.seams.wait(futures)
     context.stop.check()
     errors = [error for future in futures if (error := future.exception()) is not None]
     if errors:
@@ -74,7 +74,7 @@ def extract_all(context: Context, tasks: Sequence[Task], run_id: str, started_at
     return [future.result() for future in futures]
 
 
-def extract_one(context: Context, task: Task, run_id: str, started_at: datetime, slices: ThreadPoolExecutor) -> Landed:
+def extract_one(context: Context, task: Task, run_id: str, started_at: datetime, slices: Executor) -> Landed:
     checkpoint = resume_or_begin(context, task, run_id, started_at)
     try:
         if checkpoint.slices and (landed := sealed_before(context, task, checkpoint)) is not None:
@@ -144,7 +144,7 @@ def known_of(context: Context, checkpoint: Checkpoint) -> bytes | None:
 class Reading:
     """One stream being read. Slices land one by one; each is a checkpoint."""
 
-    def __init__(self, context: Context, task: Task, checkpoint: Checkpoint, slices: ThreadPoolExecutor) -> None:
+    def __init__(self, context: Context, task: Task, checkpoint: Checkpoint, slices: Executor) -> None:
         self.context = context
         self.task = task
         self.checkpoint = checkpoint
@@ -212,12 +212,20 @@ class Reading:
                 if slice.id in self.checkpoint.slices:
                     continue
                 pending.add(self.pool.submit(self.read_slice, extraction, slice, next(ordinals)))
-                pending = settle(pending, at_most=SLICES_WAITING_MAX)
-            settle(pending, at_most=0)
+                pending = self.settle(pending, at_most=SLICES_WAITING_MAX)
+            self.settle(pending, at_most=0)
         finally:
             for future in pending:
                 future.cancel()
-            wait(pending)
+            self.context.seams.wait(pending)
+
+    def settle(self, pending: set[Future[None]], at_most: int) -> set[Future[None]]:
+        """Waits until no more than ``at_most`` are unfinished; raises the first failure."""
+        while len(pending) > at_most:
+            done, pending = self.context.seams.wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+        return pending
 
     def read_slice(self, extraction: Extraction, slice: Slice, ordinal: int) -> None:
         self.check()
@@ -341,15 +349,6 @@ class Reading:
             "stream_landed", stream=self.name, rows=manifest.rows, read=manifest.rows_read, known=manifest.rows_known
         )
         return landed
-
-
-def settle(pending: set[Future[None]], at_most: int) -> set[Future[None]]:
-    """Waits until no more than ``at_most`` are unfinished; raises the first failure."""
-    while len(pending) > at_most:
-        done, pending = wait(pending, return_when=FIRST_COMPLETED)
-        for future in done:
-            future.result()
-    return pending
 
 
 def least(instants: Iterable[datetime | None]) -> datetime | None:

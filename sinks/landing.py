@@ -17,7 +17,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from posixpath import dirname
@@ -29,11 +29,11 @@ import pyarrow as pa
 from syncline.connectors.connector import SliceKind
 from syncline.connectors.errors import DataError, SynclineError, Transient
 from syncline.connectors.finding import Finding
+from syncline.connectors.s3 import Encryption, S3Settings
 from syncline.connectors.secret import Secret, secret
 from syncline.sinks.keys import MANIFESTS, escaped, manifest_key, run_folder, stream_folder
 from syncline.sinks.landing_url import parse_url
 from syncline.sinks.manifest import FileEntry, Manifest
-from syncline.sinks.s3 import Encryption, S3Settings
 
 if TYPE_CHECKING:
     from syncline.sinks.object_store import ObjectStore
@@ -84,6 +84,7 @@ class Landing:
         self.url, self._open = parse_url(url, settings)
         self.file_bytes_max = file_bytes_max
         self._random = random
+        self._pool: Callable[[int, str], Executor] = ThreadPoolExecutor
         self._opened: ObjectStore | None = None
         self._opening = threading.Lock()
 
@@ -93,10 +94,11 @@ class Landing:
         store: ObjectStore,
         file_bytes_max: int = FILE_BYTES_MAX,
         random: Callable[[int], bytes] = os.urandom,
+        pool: Callable[[int, str], Executor] = ThreadPoolExecutor,
     ) -> Landing:
-        """A landing over a store of the caller's own: the seam for faults in tests."""
+        """A landing over a store of the caller's own: the seam for faults in tests. ``pool`` makes what fetches."""
         landing = cls("memory://", file_bytes_max=file_bytes_max, random=random)
-        landing.url, landing._open = store.url, lambda: store
+        landing.url, landing._open, landing._pool = store.url, lambda: store, pool
         return landing
 
     def __repr__(self) -> str:
@@ -181,7 +183,7 @@ class Landing:
             DataError: a file is missing, short or damaged.
         """
         store = self._store
-        with ThreadPoolExecutor(DOWNLOADS_AT_ONCE, "landing-fetch") as pool:
+        with self._pool(DOWNLOADS_AT_ONCE, "landing-fetch") as pool:
             fetched = [pool.submit(self._fetch, store, entry, folder) for entry in entries]
             try:
                 return [future.result() for future in fetched]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from syncline.sinks.s3 import S3Settings, endpoint_in_use, is_loopback, open_bucket, wrong_setting
+from syncline.connectors.errors import ConfigError
+from syncline.connectors.s3 import S3Settings, endpoint_in_use, is_loopback, open_bucket, split_url
 
 if TYPE_CHECKING:
     from syncline.sinks.object_store import ObjectStore
@@ -30,32 +31,27 @@ def parse_url(url: str, settings: S3Settings) -> tuple[str, Callable[[], ObjectS
         _refuse_bucket_settings(url, settings)
         return url, lambda: _open_memory(url)
     if parts.scheme == "s3":
-        bucket, _, prefix = url.removeprefix("s3://").partition("/")
-        name, prefix = _bucket_name(bucket, prefix.strip("/"))
+        bucket, prefix = split_url(url)
+        name = f"s3://{bucket}/{prefix}".rstrip("/")
         return name, lambda: _open_bucket(replace(settings, bucket=bucket), name, prefix)
-    raise wrong_setting(f"landing {parts.scheme}://", "not a kind of landing", 'use a folder or "s3://bucket/prefix"')
+    raise _wrong_setting(f"landing {parts.scheme}://", "not a kind of landing", 'use a folder or "s3://bucket/prefix"')
 
 
 def _folder(url: str, parts: SplitResult) -> Path:
     if "://" not in url:
         return Path(url).expanduser()
     if parts.netloc not in ("", "localhost"):
-        raise wrong_setting(f"landing {url}", "a file url names no host", 'write it as "file:///folder"')
+        raise _wrong_setting(f"landing {url}", "a file url names no host", 'write it as "file:///folder"')
     return Path(unquote(parts.path))
 
 
-def _bucket_name(bucket: str, prefix: str) -> tuple[str, str]:
-    cure = 'write it as "s3://bucket/prefix"'
-    if not bucket or "@" in bucket or ":" in bucket:
-        raise wrong_setting("landing s3://", "the bucket's name is missing or holds more than a name", cure)
-    if prefix and any(segment in ("", ".", "..") for segment in prefix.split("/")):
-        raise wrong_setting(f"landing s3://{bucket}/{prefix}", "the prefix has an empty or dotted part", cure)
-    return f"s3://{bucket}/{prefix}".rstrip("/"), prefix
+def _wrong_setting(object: str, cause: str, hint: str) -> ConfigError:
+    return ConfigError("read landing settings", object, cause, hint)
 
 
 def _refuse_bucket_settings(url: str, settings: S3Settings) -> None:
     if replace(settings, retries_max=S3Settings().retries_max) != S3Settings():
-        raise wrong_setting(f"landing {url}", "it was given settings that only an s3:// landing has", "drop them")
+        raise _wrong_setting(f"landing {url}", "it was given settings that only an s3:// landing has", "drop them")
 
 
 def _open_folder(root: Path) -> ObjectStore:

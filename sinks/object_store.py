@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 
-from syncline.sinks.s3 import s3_code, s3_error
+from syncline.connectors.s3 import s3_code, s3_error
 from syncline.sinks.spool import Spool, disk_errors, private_temporary_folder, sweep
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ errors. A query that takes too long is asked again for half the window, and both
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
@@ -74,7 +74,7 @@ class Query:
         """
         page, path = self._first(shape.object, query, "query"), ""
         paths, digests, empty = {path}, set[bytes](), 0
-        with ThreadPoolExecutor(1, "syncline-page") as ahead:
+        with self._transport.seams.pool(1, "syncline-page") as ahead:
             while True:
                 page = self._forward(shape.object, path, page, paths)
                 following = self._ask_ahead(ahead, shape.object, page)
@@ -96,7 +96,7 @@ class Query:
                 paths.add(path)
                 page = following.result()
 
-    def _ask_ahead(self, ahead: ThreadPoolExecutor, object: str, page: Page) -> Future[Page] | None:
+    def _ask_ahead(self, ahead: Executor, object: str, page: Page) -> Future[Page] | None:
         return ahead.submit(self._more, object, page.next_path) if page.next_path else None
 
     def _forward(self, object: str, path: str, page: Page, paths: set[str]) -> Page:

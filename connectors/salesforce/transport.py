@@ -14,6 +14,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, TypeVar
@@ -58,12 +59,18 @@ HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Seams:
-    """What a test replaces. ``sleep`` left out waits in a way that ``abort`` can break."""
+    """What a test replaces. ``sleep`` left out waits in a way that ``abort`` can break.
+
+    ``sessions`` opens HTTP sessions (the practice org answers in process, ``sandbox.in_process``); ``pool`` makes the
+    thread that fetches a page ahead.
+    """
 
     sleep: Callable[[float], None] | None = None
     random: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sessions: Callable[[Sockets], requests.Session] = open_session
+    pool: Callable[[int, str], Executor] = ThreadPoolExecutor
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,7 @@ class Transport:
         self.seams = seams
         self._quota = quota
         self._sockets, self._creating = Sockets(), Sockets()
-        self._http, self._http_creating = open_session(self._sockets), open_session(self._creating)
+        self._http, self._http_creating = seams.sessions(self._sockets), seams.sessions(self._creating)
         self._stopped = threading.Event()
         self._keeper = TokenKeeper(credentials, self._post, seams.now)
 
@@ -154,7 +161,7 @@ class Transport:
             SynclineError: it did not work; the caller logs that and goes on.
         """
         session = self._keeper.current()
-        with open_session(Sockets()) as http:
+        with self.seams.sessions(Sockets()) as http:
             try:
                 response = self._send(http, call, session, SETTLE_TIMEOUT_S)
                 if response.status_code == 401 and not self._stopped.is_set():

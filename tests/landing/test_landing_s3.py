@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from syncline.connectors import s3
 from syncline.connectors.errors import ConfigError, DataError, SignInError, SynclineError, Transient
-from syncline.sinks import object_store, s3
+from syncline.sinks import object_store
 from syncline.sinks.landing import Landing
 from syncline.sinks.object_store import BucketStore
 from tests.landing.proxy import Answer, FaultProxy, Request

@@ -1,4 +1,4 @@
-"""S3 as a landing: settings, opening a bucket, and what its refusals mean.
+"""A bucket on S3: settings, opening it, and what its refusals mean. For the landing and for the state kept there.
 
 Retries are obstore's own (connection errors, 5xx, throttling), bounded in number and in time (BOUNDED); what is left
 after them is told apart here by S3's error code (S3 API reference, error responses).
@@ -62,6 +62,22 @@ class S3Settings:
             raise wrong_setting("access_key_id and secret_access_key", "one is missing", "give both or neither")
         if self.endpoint:
             check_endpoint(self.endpoint)
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Bucket and prefix of ``s3://bucket/prefix``; the prefix without slashes around it, perhaps empty.
+
+    Raises:
+        ConfigError: it names no bucket, or holds more than names.
+    """
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    prefix = prefix.strip("/")
+    cure = 'write it as "s3://bucket/prefix"'
+    if not bucket or "@" in bucket or ":" in bucket:
+        raise wrong_setting("s3://", "the bucket's name is missing or holds more than a name", cure)
+    if prefix and any(segment in ("", ".", "..") for segment in prefix.split("/")):
+        raise wrong_setting(f"s3://{bucket}/{prefix}", "the prefix has an empty or dotted part", cure)
+    return bucket, prefix
 
 
 def check_endpoint(endpoint: str) -> None:
@@ -198,7 +214,7 @@ def _no_credentials(settings: S3Settings, cause: str) -> SignInError:
 
 
 def wrong_setting(object: str, cause: str, hint: str) -> ConfigError:
-    return ConfigError("read landing settings", object, cause, hint)
+    return ConfigError("read S3 settings", object, cause, hint)
 
 
 _HINT_RIGHTS = (
@@ -209,8 +225,8 @@ _HINT_REGION = "set region to the bucket's own"
 _HINT_BUSY = "run again; if it goes on, check the network and the store's status"
 
 _REFUSALS: dict[str, tuple[type[SynclineError], str]] = {
-    "NoSuchBucket": (ConfigError, "create the bucket, or correct its name in the landing's url"),
-    "InvalidBucketName": (ConfigError, "correct the bucket's name in the landing's url"),
+    "NoSuchBucket": (ConfigError, "create the bucket, or correct its name in the url"),
+    "InvalidBucketName": (ConfigError, "correct the bucket's name in the url"),
     "AccessDenied": (ConfigError, _HINT_RIGHTS),
     "AllAccessDisabled": (ConfigError, _HINT_RIGHTS),
     "PermanentRedirect": (ConfigError, _HINT_REGION),
@@ -249,5 +265,5 @@ def s3_error(operation: str, object: str, error: Exception) -> SynclineError:
     if 300 <= number < 400 or "configured region" in text:
         return ConfigError(operation, object, cause, _HINT_REGION)
     if 400 <= number < 500 and number not in (408, 409, 425, 429) and "Throttling" not in (code or ""):
-        return ConfigError(operation, object, cause, "check the landing's settings against the store's answer")
+        return ConfigError(operation, object, cause, "check the settings against the store's answer")
     return Transient(operation, object, cause, _HINT_BUSY)
