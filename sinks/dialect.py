@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from typing import Literal, TypeAlias
 
 import pyarrow as pa
 import sqlglot
@@ -20,13 +21,50 @@ from syncline.sinks.duckdb_settings import CAPABILITIES
 from syncline.sinks.warehouse import Capabilities
 
 
+Names: TypeAlias = Literal["exact", "upper", "lower"]
+
+
+@dataclass(frozen=True, slots=True)
+class Widening:
+    """A target's column that needs a wider type; ``columns`` are all of the target's, in order."""
+
+    table: exp.Table
+    column: str
+    type: exp.DataType
+    columns: tuple[str, ...]
+
+
+def alter_type(widening: Widening) -> list[exp.Expr]:
+    """The plain way: ALTER COLUMN TYPE, its values converted."""
+    name = exp.to_identifier(widening.column, quoted=True)
+    action = exp.AlterColumn(this=name, dtype=widening.type)
+    return [exp.Alter(this=widening.table.copy(), kind="TABLE", actions=[action])]
+
+
+def is_distinct(ours: exp.Expr, theirs: exp.Expr, type: pa.DataType) -> exp.Expr:
+    """Whether two values of one type differ; a null equals a null."""
+    return exp.NullSafeNEQ(this=ours, expression=theirs)
+
+
+def sha256_hex(value: exp.Expr) -> exp.Expr:
+    return exp.SHA2(this=value, length=exp.Literal.number(256))
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """What is particular to one warehouse's SQL.
 
     ``types`` maps canonical Arrow types (``lattice``), written as Arrow writes them, to column types; decimals and
     lists follow from ``decimal`` and ``list`` with the parts put in. ``row_address`` is the pseudo column that
-    addresses a row of a table for the length of a transaction.
+    addresses a row of a table for the length of a transaction, empty where there is none.
+
+    For warehouses behind a network: ``names`` says how the source's names are spelled there (EXACT-NAMES);
+    ``staging_types`` replaces ``types`` in staging tables, where also the widths that Arrow has may be named;
+    ``staging_kind`` is what a staging table is made as, ``replaces_tables`` that CREATE OR REPLACE makes it;
+    ``merges`` that one MERGE may update, delete and insert under conditions; ``overwrites`` that INSERT OVERWRITE
+    replaces a table's rows within a transaction; ``keys_targets`` that a declared primary key is enforced;
+    ``adds_if_absent`` that ADD COLUMN IF NOT EXISTS is known; ``locks`` that the bookkeeping is locked before it is
+    written. ``widen``, ``differs`` and ``digest`` spell what has no common spelling.
     """
 
     name: str
@@ -34,14 +72,47 @@ class Dialect:
     types: Mapping[str, str]
     decimal: str
     list: str
-    row_address: str
+    row_address: str = ""
+    names: Names = "exact"
+    staging_types: Mapping[str, str] = field(default_factory=dict)
+    staging_kind: Literal["plain", "transient", "unlogged"] = "plain"
+    replaces_tables: bool = False
+    merges: bool = False
+    overwrites: bool = False
+    keys_targets: bool = False
+    adds_if_absent: bool = True
+    locks: bool = False
+    prunes_by_bounds: bool = False
+    widen: Callable[[Widening], list[exp.Expr]] = alter_type
+    differs: Callable[[exp.Expr, exp.Expr, pa.DataType], exp.Expr] = is_distinct
+    digest: Callable[[exp.Expr], exp.Expr] = sha256_hex
 
     def render(self, tree: exp.Expr) -> str:
+        if self.names != "exact":
+            tree = tree.copy().transform(self._spelled, copy=False)
         return tree.sql(dialect=self.name, identify=True, pretty=True)
+
+    def spell(self, name: str) -> str:
+        """The source's name as this warehouse keeps it; only ASCII letters have a case there that plain SQL folds."""
+        if self.names == "exact":
+            return name
+        return (name.encode().upper() if self.names == "upper" else name.encode().lower()).decode()
+
+    def _spelled(self, node: exp.Expr) -> exp.Expr:
+        # Where a table lives was said by the user, and a column found in the catalog is spelled as it is there.
+        kept = node.arg_key in ("db", "catalog") and isinstance(node.parent, exp.Table)
+        if isinstance(node, exp.Identifier) and not kept and not node.meta.get("final"):
+            node.set("this", self.spell(node.name))
+        return node
 
     def column_type(self, type: pa.DataType) -> exp.DataType:
         """The column type for a canonical Arrow type."""
         return exp.DataType.build(_known_type(self._type_text(type), self.name), copy=True)
+
+    def staging_type(self, type: pa.DataType, canonical: pa.DataType) -> exp.DataType:
+        """The column type of a staging table for a type of the landed file."""
+        own = self.staging_types.get(str(type)) or self.staging_types.get(str(canonical))
+        return self.column_type(canonical) if own is None else exp.DataType.build(own, dialect=self.name)
 
     def _type_text(self, type: pa.DataType) -> str:
         if pa.types.is_decimal(type):
@@ -105,13 +176,24 @@ DUCKDB = Dialect(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where targets and bookkeeping live."""
+    """Where targets and bookkeeping live; ``catalog`` is empty where a connection has but one."""
 
     catalog: str
     schema: str
 
     def table(self, name: str) -> exp.Table:
-        return exp.table_(name, db=self.schema, catalog=self.catalog, quoted=True)
+        return exp.table_(name, db=self.schema, catalog=self.catalog or None, quoted=True)
+
+    def schema_table(self) -> exp.Table:
+        """The schema itself, as CREATE SCHEMA names it."""
+        return exp.table_(self.schema, db=self.catalog or None, quoted=True)
+
+
+def found(name: str) -> exp.Identifier:
+    """A name as the catalog spells it, which no rule of spelling changes."""
+    identifier = exp.to_identifier(name, quoted=True)
+    identifier.meta["final"] = True
+    return identifier
 
 
 def column(name: str, table: str | None = None) -> exp.Column:

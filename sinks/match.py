@@ -14,20 +14,24 @@ from sqlglot import exp
 from syncline.connectors.connector import DELETED_COLUMN, SEQUENCE_COLUMN
 from syncline.sinks import lattice
 from syncline.sinks.dialect import Dialect, Place, column, fill, number, text
-from syncline.sinks.staging import DIGEST_COLUMN, TOMBSTONE_COLUMN, digest, identity, staging
+from syncline.sinks.staging import DIGEST_COLUMN, TOMBSTONE_COLUMN, digest, digest_of_digests, identity, staging
 from syncline.sinks.targets import Layout
 from syncline.sinks.warehouse import DELETED_AT_COLUMN, SYNCED_AT_COLUMN, TablePlan
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One stream's tables. ``layout`` is the target's as of now; ``duplicated`` says that a key is staged twice."""
+    """One stream's tables. ``layout`` is the target's as of now; ``duplicated`` says that a key is staged twice.
+
+    ``source`` is where staged rows are read from, when that is not the view of ``staging``.
+    """
 
     plan: TablePlan
     layout: Layout
     place: Place
     dialect: Dialect
     duplicated: bool
+    source: exp.Expr | None = None
 
     # --- statements -----------------------------------------------------------------------------------------------
 
@@ -112,8 +116,11 @@ class Match:
         query = exp.select(*selected, *flags)
         if not self.plan.key:
             values = (value.this if isinstance(value, exp.Alias) else value for value in selected)
-            query = query.select(exp.alias_(digest(value.copy() for value in values), DIGEST_COLUMN, quoted=True))
-        return query.from_(staging(self.plan).rows).subquery()
+            query = query.select(exp.alias_(self._digest(value.copy() for value in values), DIGEST_COLUMN, quoted=True))
+        return query.from_(self._rows()).subquery()
+
+    def _rows(self) -> exp.Expr:
+        return staging(self.plan).rows if self.source is None else self.source.copy()
 
     def live(self) -> exp.Expr:
         """Identity and address of the target's rows that are not marked as deleted."""
@@ -167,7 +174,10 @@ class Match:
         """The columns of ``identity`` and their values on the target's side."""
         if self.plan.key:
             return [(name, self.theirs(name)) for name in self.plan.key]
-        return [(DIGEST_COLUMN, digest(self.theirs(name) for name in self.plan.columns.names))]
+        return [(DIGEST_COLUMN, self._digest(self.theirs(name) for name in self.plan.columns.names))]
+
+    def _digest(self, values: Iterable[exp.Expr]) -> exp.Expr:
+        return digest(values) if self.source is None else digest_of_digests(values, self.dialect)
 
     def has_instants(self, name: str) -> bool:
         return bool(pa.types.is_temporal(self.plan.columns.field(name).type))
@@ -183,7 +193,7 @@ class Match:
     ) -> str:
         """Fills a skeleton; ``columns`` and ``values`` take the place of what it inserts into and selects."""
         own = staging(self.plan)
-        known = {"target": self.place.table(self.plan.target), "staged": own.rows, "changes": own.changes}
+        known = {"target": self.place.table(self.plan.target), "staged": self._rows(), "changes": own.changes}
         tree = fill(skeleton, {**known, **(tables or {})}, **holes)
         if columns:
             tree.this.set("expressions", [exp.to_identifier(name, quoted=True) for name in columns])
