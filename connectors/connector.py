@@ -135,6 +135,15 @@ class Forecast:
     calls: int
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The live rows of one range of cursor values, counted: how many, and their least and largest cursor."""
+
+    rows: int
+    least: datetime | None = None
+    largest: datetime | None = None
+
+
 class Extraction(Protocol):
     """One stream's window being read. Made by ``Connector.plan``; used by one run; closed on every path."""
 
@@ -201,4 +210,30 @@ class Connector(Protocol):
 
     def close(self) -> None:
         """Gives back connections. Idempotent. May be called from another thread to break reads that hang."""
+        ...
+
+
+class Lookup(Protocol):
+    """A connector that reads records by their keys as well; ``verify`` reads a whole stream where it cannot."""
+
+    def look_up(self, stream: StreamSchema, keys: pa.Table) -> Iterator[Batch] | None:
+        """The records of these keys as they are now, whatever their cursor, in any order; ``None`` if it cannot.
+
+        ``keys`` has the stream's key columns and names a key once. A record that is deleted comes marked as such or not
+        at all; one that is gone, or that ``stream.where`` keeps out, does not come.
+
+        Raises:
+            Transient: as ``Extraction.read``.
+        """
+        ...
+
+
+class Tallier(Protocol):
+    """A connector whose source counts without handing over rows; ``verify`` reads keys where it does not."""
+
+    def tally(self, stream: StreamSchema, edges: Sequence[datetime]) -> Sequence[Tally] | None:
+        """The live rows of ``[edges[n], edges[n + 1])`` for each n, as they are now; ``None`` if it cannot count.
+
+        ``Tally.least`` may be left out. Rows that ``stream.where`` keeps out do not count.
+        """
         ...

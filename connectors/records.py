@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Literal, Self, TypeAlias
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ from syncline.connectors.connector import (
     Outcome,
     Slice,
     StreamSchema,
+    Tally,
     Window,
 )
 from syncline.connectors.errors import ConfigError, CountMismatch, Transient
@@ -178,6 +180,27 @@ class Records:
         rows = len(self._select(stream, window).records)
         return _Extraction(self, stream, window, Forecast("memory", _query(stream, window), rows, calls=1))
 
+    def look_up(self, stream: StreamSchema, keys: pa.Table) -> Iterator[Batch] | None:
+        """The current rows with these keys; a purged one does not come."""
+        if not stream.key:
+            return None
+        wanted = {_key_of(row, stream.key) for row in keys.to_pylist()}
+        with self._lock:
+            self.api_calls += 1
+            current = self._collection(stream.name).current(self.clock())
+        found = [_key_of(row, stream.key) in wanted for row in current.select(list(stream.key)).to_pylist()]
+        current = current.filter(pa.array(found, pa.bool_())).filter(pc.field(_STATE) != PURGED)
+        return (_batch(stream, part, "records") for part in current.to_batches(max_chunksize=BATCH_ROWS_MAX))
+
+    def tally(self, stream: StreamSchema, edges: Sequence[datetime]) -> Sequence[Tally] | None:
+        """Counts the live rows of each range."""
+        if stream.cursor is None:
+            return None
+        rows = self._select(stream, Window(None, edges[-1])).records
+        stamps = rows.filter(pc.field(_STATE) == LIVE)[stream.cursor].to_pylist()
+        ranges = ([s for s in stamps if low <= s < high] for low, high in pairwise(edges))
+        return [Tally(len(each), min(each, default=None), max(each, default=None)) for each in ranges]
+
     def close(self) -> None:
         """Nothing is held open."""
 
@@ -282,26 +305,27 @@ class _Extraction:
         if len(rows) != slice.rows_expected:
             raise CountMismatch("read", f"{self.stream.name}, {slice.id}", f"{len(rows)} rows, not those announced")
         for part in rows.combine_chunks().to_batches(max_chunksize=BATCH_ROWS_MAX):
-            yield self._batch(part, slice.kind)
+            yield _batch(self.stream, part, slice.kind)
 
     def close(self, outcome: Outcome) -> None:
         if self._job is not None and outcome != "kept":
             self.source._drop_job(self._job)
-
-    def _batch(self, part: pa.RecordBatch, kind: str) -> Batch:
-        names = set(self.stream.columns.names)
-        if kind == "tombstones":
-            names = {*self.stream.key, *([self.stream.cursor] if self.stream.cursor else [])}
-        columns = pa.schema([column for column in self.stream.columns if column.name in names])
-        records = part.select(columns.names).cast(columns)
-        deleted = pc.not_equal(part[_STATE], LIVE)
-        return Batch(records, deleted if kind == "records" and pc.any(deleted).as_py() else None)
 
     def _kept(self, job: str) -> _Job:
         kept = self.source._job(job)
         if kept is None:
             raise Transient("read", f"{self.stream.name}, {job}", "the source no longer keeps this job", "run again")
         return kept
+
+
+def _batch(stream: StreamSchema, part: pa.RecordBatch, kind: str) -> Batch:
+    names = set(stream.columns.names)
+    if kind == "tombstones":
+        names = {*stream.key, *([stream.cursor] if stream.cursor else [])}
+    columns = pa.schema([column for column in stream.columns if column.name in names])
+    records = part.select(columns.names).cast(columns)
+    deleted = pc.not_equal(part[_STATE], LIVE)
+    return Batch(records, deleted if kind == "records" and pc.any(deleted).as_py() else None)
 
 
 def _table(name: str, rows: Iterable[Mapping[str, object]], columns: pa.Schema) -> pa.Table:

@@ -86,11 +86,12 @@ class WideReading:
             joined, odd = self._join([lead, *rest])
             if joined.num_rows:
                 yield joined
-            yield from self._read_again(window, odd)
+            yield from self.read_ids(window, odd)
             last = top
 
-    def _read_again(self, window: Window, ids: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Records that changed between two queries, until their parts agree; one that left the window stays away."""
+    def read_ids(self, window: Window, ids: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """These records, those that change between two queries until their parts agree; one that left the window stays
+        away."""
         fixed = max(encoded_bytes(select(self._stream, shape.fields, window)) for shape in self._shapes)
         for _ in range(REREADS_MAX):
             if not ids:
