@@ -10,7 +10,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TypeAlias
@@ -24,6 +26,18 @@ OpenStore: TypeAlias = Callable[[], StateStore]
 
 START = datetime(2026, 11, 23, 14, 2, 11, 123456, tzinfo=UTC)
 TTL_S = 60.0
+RACERS = 6
+AWKWARD_NAMES = (
+    "crm/../x",
+    ".",
+    "..",
+    "a b%2Fc",
+    "Ünïcode \U0001f600",
+    "quote'\"`;--",
+    "back\\slash",
+    "line\nend",
+    "x" * 150,
+)
 MARK = Remembered(
     watermark=START,
     version=3,
@@ -126,6 +140,39 @@ class StateConformance:
         open_store().remember("crm", {"Account": mark})
         assert open_store().recall("crm")["Account"] == mark
 
+    def test_digests_may_be_many(self, open_store: OpenStore) -> None:
+        """The default bound is 20,000 rows a stream, 16 bytes each."""
+        marks = {name: replace(MARK, known=name.encode() * 16 * 20_000) for name in "ABC"}
+        open_store().remember("crm", marks)
+        assert open_store().recall("crm") == marks
+
+    @pytest.mark.parametrize("name", AWKWARD_NAMES)
+    def test_names_are_kept_as_they_are(self, open_store: OpenStore, name: str) -> None:
+        """EXACT-NAMES."""
+        store = open_store()
+        store.remember(name, {name: MARK, "Account": replace(MARK, version=1)})
+        store.record(replace(run_at(0), pipeline=name))
+        assert dict(open_store().recall(name)) == {name: MARK, "Account": replace(MARK, version=1)}
+        assert [run.pipeline for run in open_store().runs(name, 5)] == [name]
+        with store.lease(name, TTL_S), pytest.raises(LeaseHeld), open_store().lease(name, TTL_S):
+            pass
+
+    def test_pipelines_whose_names_begin_alike_do_not_meet(self, open_store: OpenStore) -> None:
+        names = ("crm", "crm2", "CRM", "crm.json", "crm/Account")
+        for version, name in enumerate(names):
+            open_store().remember(name, {"Account": replace(MARK, version=version)})
+            open_store().record(replace(run_at(version), pipeline=name))
+        assert [open_store().recall(name)["Account"].version for name in names] == list(range(len(names)))
+        assert [[run.pipeline for run in open_store().runs(name, 5)] for name in names] == [[name] for name in names]
+
+    def test_of_many_that_remember_at_once_none_undoes_another(self, open_store: OpenStore) -> None:
+        def remember(number: int) -> None:
+            open_store().remember("crm", {f"stream-{number}": replace(MARK, version=number), "shared": MARK})
+
+        at_once(remember)
+        versions = {name: mark.version for name, mark in open_store().recall("crm").items()}
+        assert versions == {f"stream-{number}": number for number in range(RACERS)} | {"shared": MARK.version}
+
     # --- the history
 
     def test_runs_come_newest_first_and_no_more_than_asked_for(self, open_store: OpenStore) -> None:
@@ -149,6 +196,21 @@ class StateConformance:
     def test_runs_of_other_pipelines_are_not_listed(self, open_store: OpenStore) -> None:
         open_store().record(replace(run_at(0), pipeline="other"))
         assert list(open_store().runs("crm", 5)) == []
+
+    def test_the_newest_of_many_runs_are_listed(self, open_store: OpenStore) -> None:
+        store = open_store()
+        minutes = [7, 3, 11, 0, 9, 1, 5, 10, 2, 8, 4, 6]
+        for minute in minutes:
+            store.record(run_at(minute))
+        assert [run.run_id for run in open_store().runs("crm", 4)] == ["run-11", "run-10", "run-09", "run-08"]
+        assert len(open_store().runs("crm", 100)) == len(minutes)
+        assert list(open_store().runs("crm", 0)) == []
+
+    @pytest.mark.parametrize("year", [1, 1700, 9998])
+    def test_runs_are_listed_in_any_year(self, open_store: OpenStore, year: int) -> None:
+        odd = replace(run_at(0), started_at=datetime(year, 1, 1, 0, 0, 0, 1, tzinfo=UTC), finished_at=START)
+        open_store().record(odd)
+        assert list(open_store().runs("crm", 5)) == [odd]
 
     # --- the lease
 
@@ -204,6 +266,19 @@ class StateConformance:
                     lost.renew()
                 taken.renew()
 
+    def test_a_run_that_slept_past_its_lease_loses_it_even_to_a_run_that_is_over(
+        self, open_store: OpenStore, clock: ManualClock
+    ) -> None:
+        """What the sleeper knows is old: the other run has moved the watermark (FENCED-COMMIT stops it in the end)."""
+        with open_store().lease("crm", TTL_S) as slept:
+            clock.advance(TTL_S)
+            with open_store().lease("crm", TTL_S):
+                pass
+            with pytest.raises(LeaseHeld, match="gave it back"):
+                slept.renew()
+        with open_store().lease("crm", TTL_S):
+            pass
+
     def test_giving_back_a_lost_lease_leaves_the_new_holder_alone(
         self, open_store: OpenStore, clock: ManualClock
     ) -> None:
@@ -215,12 +290,69 @@ class StateConformance:
             with pytest.raises(LeaseHeld), open_store().lease("crm", TTL_S):
                 pass
 
+    def test_of_many_that_take_a_free_lease_one_gets_it(self, open_store: OpenStore) -> None:
+        assert sorted(race_for_lease(open_store)) == [False] * (RACERS - 1) + [True]
+
+    def test_of_many_that_take_over_a_lease_that_ran_out_one_gets_it(
+        self, open_store: OpenStore, clock: ManualClock
+    ) -> None:
+        with open_store().lease("crm", TTL_S) as lost:
+            clock.advance(TTL_S)
+            assert sorted(race_for_lease(open_store)) == [False] * (RACERS - 1) + [True]
+            with pytest.raises(LeaseHeld):
+                lost.renew()
+
+    def test_a_holder_that_died_between_two_operations_is_followed_after_its_lease(
+        self, open_store: OpenStore, clock: ManualClock
+    ) -> None:
+        """Nobody gives the lease back; what the dead remembered before is there, and its run still says "running"."""
+        store = open_store()
+        dead = store.lease("crm", TTL_S)
+        dead.__enter__()
+        store.record(run_at(0))
+        store.remember("crm", {"Account": MARK})
+        with pytest.raises(LeaseHeld), open_store().lease("crm", TTL_S):
+            pass
+        clock.advance(TTL_S)
+        with open_store().lease("crm", TTL_S):
+            assert open_store().recall("crm") == {"Account": MARK}
+            assert [run.status for run in open_store().runs("crm", 5)] == ["running"]
+
     def test_a_lease_given_back_stays_given_back(self, open_store: OpenStore) -> None:
         with open_store().lease("crm", TTL_S) as lease:
             pass
         lease.renew()
         with open_store().lease("crm", TTL_S):
             pass
+
+
+def at_once(act: Callable[[int], None]) -> None:
+    """``act`` by as many threads as there are racers, all let loose together; raises what one of them raised."""
+    start = threading.Barrier(RACERS)
+
+    def run(number: int) -> None:
+        start.wait()
+        act(number)
+
+    with ThreadPoolExecutor(RACERS) as pool:
+        list(pool.map(run, range(RACERS)))
+
+
+def race_for_lease(open_store: OpenStore) -> list[bool]:
+    """Who got the lease; the winner holds it until all have tried."""
+    tried = threading.Barrier(RACERS)
+    got = [False] * RACERS
+
+    def take(number: int) -> None:
+        try:
+            with open_store().lease("crm", TTL_S):
+                got[number] = True
+                tried.wait()
+        except LeaseHeld:
+            tried.wait()
+
+    at_once(take)
+    return got
 
 
 def run_at(minute: int) -> RunRecord:

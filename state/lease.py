@@ -19,6 +19,11 @@ Random: TypeAlias = Callable[[int], bytes]
 _log = logging.getLogger(__name__)
 
 
+SPENT = datetime.min.replace(tzinfo=UTC)
+"""Until when a lease stands that was given back. The claim stays: a run that slept past its lease must find out that
+others were there meanwhile, also when they have gone."""
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -36,8 +41,15 @@ class Claim:
         """Whether others must respect it: it has not run out, and its process is not known to be gone."""
         return self.until > now and not is_dead(self.holder)
 
+    @property
+    def spent(self) -> bool:
+        """Whether its holder gave it back."""
+        return self.until == SPENT
+
     def refusal(self, operation: str, pipeline: str) -> LeaseHeld:
-        cause = f"another run holds the lease: {self.holder}, since {_shown(self.since)}, until {_shown(self.until)}"
+        until = "and gave it back" if self.spent else f"until {_shown(self.until)}"
+        verb = "took" if self.spent else "holds"
+        cause = f"another run {verb} the lease: {self.holder}, since {_shown(self.since)}, {until}"
         hint = "wait for that run to end, or stop that process; a lease that is not renewed runs out by itself"
         return LeaseHeld(operation, pipeline, cause, hint)
 
@@ -50,9 +62,11 @@ class Claims(Protocol):
     """What a store offers: compare-and-set on the claim of a pipeline."""
 
     def swap(self, pipeline: str, decide: Callable[[Claim | None], Claim | None]) -> None:
-        """Replaces the claim by what ``decide`` makes of it, ``None`` for none, before anyone else can look.
+        """Replaces the claim by what ``decide`` makes of it, before anyone else can look.
 
-        What ``decide`` raises is passed on and leaves the claim as it is.
+        ``decide`` is given ``None`` where nobody ever held the lease; returns ``None``, or the very claim it was given,
+        to leave everything as it is; and may be asked more than once. What it raises is passed on, and leaves the
+        claim as it is, too.
         """
         ...
 
@@ -75,7 +89,7 @@ class HeldLease:
         """Extends the lease by its time to live; one that ran out and that nobody took is held again.
 
         Raises:
-            LeaseHeld: another run took it.
+            LeaseHeld: another run took it, even if it has given it back since.
         """
         with self._lock:
             if self._held:
@@ -101,7 +115,7 @@ class HeldLease:
         return self._claim
 
     def _released(self, held: Claim | None) -> Claim | None:
-        return None if held is not None and held.token == self._claim.token else held
+        return replace(held, until=SPENT) if held is not None and held.token == self._claim.token else held
 
 
 @contextmanager

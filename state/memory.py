@@ -50,9 +50,7 @@ class MemoryState:
     def swap(self, pipeline: str, decide: Callable[[Claim | None], Claim | None]) -> None:
         with self._lock:
             claim = decide(self._claims.get(pipeline))
-            if claim is None:
-                self._claims.pop(pipeline, None)
-            else:
+            if claim is not None:
                 self._claims[pipeline] = claim
 
 

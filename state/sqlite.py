@@ -97,9 +97,8 @@ class SqliteState:
         with self._writing("swap lease", pipeline) as connection:
             row = connection.execute("SELECT * FROM leases WHERE pipeline = ?", (pipeline,)).fetchone()
             claim = decide(self._decoded(_claim, row) if row else None)
-            connection.execute("DELETE FROM leases WHERE pipeline = ?", (pipeline,))
             if claim is not None:
-                connection.execute("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _claim_values(pipeline, claim))
+                connection.execute(_CLAIM, _claim_values(pipeline, claim))
 
     def check(self) -> Sequence[Finding]:
         """What ``syncline check`` says: whole, and can be written."""
@@ -176,6 +175,7 @@ INSERT INTO digests VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET known = excluded.known WHERE known IS NOT excluded.known
 """
 _RUNS = "SELECT * FROM runs WHERE pipeline = ? ORDER BY started_at DESC, run_id DESC LIMIT ?"
+_CLAIM = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _PRUNE = """
 DELETE FROM runs WHERE pipeline = ? AND run_id IN (
     SELECT run_id FROM runs WHERE pipeline = ? ORDER BY started_at DESC, run_id DESC LIMIT -1 OFFSET ?

@@ -39,7 +39,8 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run in the history. ``report`` is the run's JSON report. Recording the same ``run_id`` again replaces it."""
+    """One run in the history. ``report`` is the run's JSON report. Recording the same ``run_id`` again, with the same
+    ``started_at``, replaces it."""
 
     run_id: str
     pipeline: str
@@ -56,7 +57,7 @@ class Lease(Protocol):
         """Extends the lease by its time to live.
 
         Raises:
-            LeaseHeld: it had run out and another run took it.
+            LeaseHeld: it had run out and another run took it, even if that one has given it back since.
         """
         ...
 
