@@ -40,7 +40,7 @@ def table_plan(context: Context, task: Task, run_id: str) -> TablePlan:
 def mark_of(task: Task, version: int) -> Mark:
     """The watermark is the horizon, never the largest cursor seen (COMPLETE-WINDOW)."""
     watermark = None if task.schema.cursor is None else task.horizon
-    return Mark(task.schema.name, version, watermark, task.columns_covered)
+    return Mark(task.schema.name, version, watermark, task.columns_covered, task.stream.target, task.definition)
 
 
 def load_and_commit(

@@ -150,8 +150,7 @@ def sync_round(
             )
             return
         context.warn("the warehouse's watermarks differ from the remembered ones: planned again from the warehouse")
-        # What the rows were selected by is known to the mirror alone; forgotten, a change of it would never be read.
-        marks = {name: replace(from_truth(truth.get(name)), definition=mark.definition) for name, mark in marks.items()}
+        marks = {name: from_truth(truth.get(name)) for name in marks}
         run_id, started_at = new_run_id(context.seams.clock(), context.seams.random), context.seams.clock()
     raise FenceLost(
         "run",
@@ -188,7 +187,7 @@ def recall(context: Context, streams: Sequence[Stream]) -> dict[str, Remembered]
 def from_truth(found: Watermark | None) -> Remembered:
     if found is None:
         return NEVER
-    return Remembered(found.watermark, found.version, found.run_id, found.columns)
+    return Remembered(found.watermark, found.version, found.run_id, found.columns, definition=found.definition)
 
 
 def agree(truth: Mapping[str, Watermark], landed: Sequence[Landed]) -> bool:

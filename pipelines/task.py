@@ -69,7 +69,7 @@ def make_task(stream: Stream, schema: StreamSchema, base: Remembered, high: date
     if (reached := base.watermark or base.full_at) is not None and high <= reached:
         return None
     if base.definition and base.definition != definition:
-        note = "the filter, key, cursor or target was changed: the whole stream is read again"
+        note = "the filter, key, cursor, target or on_delete was changed: the whole stream is read again"
         return Task(stream, schema, all_of(schema, high), high, "snapshot", base, definition, (note,))
     if schema.cursor is None:
         return Task(stream, schema, all_of(schema, high), high, "snapshot", base, definition)
@@ -101,8 +101,9 @@ def due(last: datetime | None, now: datetime, every: timedelta) -> bool:
 
 
 def fingerprint(schema: StreamSchema, stream: Stream) -> str:
-    """Changes when the same cursor range would mean other rows, the same key another record, or another table."""
-    text = repr((schema.where, schema.key, schema.cursor, stream.target))
+    """Changes when the same cursor range would mean other rows, the same key another record, another table, or when
+    rows that were deleted before would stand there otherwise."""
+    text = repr((schema.where, schema.key, schema.cursor, stream.target, stream.on_delete))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

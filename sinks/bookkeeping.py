@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlglot import exp
 
-from syncline.sinks.dialect import Dialect, Place, fill, instant, number, text
-from syncline.sinks.warehouse import RUNS_TABLE, WATERMARKS_TABLE, CommitUnit, Mark
+from syncline.sinks.dialect import Dialect, Place, column, fill, instant, number, text
+from syncline.sinks.warehouse import RUNS_TABLE, WATERMARKS_TABLE, CommitUnit, Mark, Watermark
 
 
 def select_watermarks(pipeline: str, place: Place, dialect: Dialect) -> str:
     query = fill(
-        "SELECT stream, watermark, version, run_id, committed_at, columns FROM watermarks WHERE pipeline = :pipeline"
-        " ORDER BY stream",
+        "SELECT stream, watermark, version, run_id, committed_at, columns, target, definition FROM watermarks"
+        " WHERE pipeline = :pipeline ORDER BY stream",
         {"watermarks": place.table(WATERMARKS_TABLE)},
         pipeline=text(pipeline),
+    )
+    return dialect.render(query)
+
+
+def watermark_of(row: Sequence[Any]) -> Watermark:
+    """A row of ``select_watermarks``, its instants aware of their zone."""
+    stream, watermark, version, run_id, committed_at, columns, target, definition = row
+    return Watermark(
+        stream, watermark, version, run_id, committed_at, tuple(json.loads(columns)), target or "", definition or ""
+    )
+
+
+def select_owners(place: Place, dialect: Dialect) -> str:
+    """Who writes which target, whatever the pipeline; ``guards.check_owners`` judges the rows."""
+    query = fill(
+        "SELECT pipeline, stream, target FROM watermarks ORDER BY pipeline, stream",
+        {"watermarks": place.table(WATERMARKS_TABLE)},
     )
     return dialect.render(query)
 
@@ -25,11 +44,12 @@ def move_watermark(unit: CommitUnit, mark: Mark, committed_at: datetime, place: 
     """Compare-and-set: exactly one row changes, or another run was first."""
     skeleton = (
         "UPDATE watermarks SET watermark = :watermark, version = :next, run_id = :run_id,"
-        " committed_at = :committed_at, columns = :columns"
+        " committed_at = :committed_at, columns = :columns, target = :target, definition = :definition"
         " WHERE pipeline = :pipeline AND stream = :stream AND version = :version"
         if mark.version
-        else "INSERT INTO watermarks (pipeline, stream, watermark, version, run_id, committed_at, columns)"
-        " SELECT :pipeline, :stream, :watermark, :next, :run_id, :committed_at, :columns"
+        else "INSERT INTO watermarks"
+        " (pipeline, stream, watermark, version, run_id, committed_at, columns, target, definition)"
+        " SELECT :pipeline, :stream, :watermark, :next, :run_id, :committed_at, :columns, :target, :definition"
         " WHERE NOT EXISTS (SELECT 1 FROM watermarks WHERE pipeline = :pipeline AND stream = :stream)"
     )
     statement = fill(
@@ -43,8 +63,80 @@ def move_watermark(unit: CommitUnit, mark: Mark, committed_at: datetime, place: 
         run_id=text(unit.run_id),
         committed_at=instant(committed_at),
         columns=_json(list(mark.columns)),
+        target=text(mark.target),
+        definition=text(mark.definition),
     )
     return dialect.render(statement)
+
+
+def seed_watermark(pipeline: str, stream: str, at: datetime, place: Place, dialect: Dialect) -> str:
+    """Makes the row of a stream that never committed, with version 0, unless it is there; ``watermarks`` hides it."""
+    tables = {"watermarks": place.table(WATERMARKS_TABLE)}
+    holes: dict[str, exp.Expr] = {
+        "pipeline": text(pipeline),
+        "stream": text(stream),
+        "zero": number(0),
+        "nobody": text(""),
+        "at": instant(at),
+        "nothing": text("[]"),
+    }
+    if dialect.merges and not dialect.keys_targets:
+        # MERGEs into one table wait for each other, INSERTs do not (Snowflake guide, transactions, resource locking).
+        skeleton = (
+            "MERGE INTO watermarks AS w USING (SELECT :pipeline AS pipeline, :stream AS stream) AS n"
+            " ON w.pipeline = n.pipeline AND w.stream = n.stream WHEN NOT MATCHED THEN"
+            " INSERT (pipeline, stream, version, run_id, committed_at, columns)"
+            " VALUES (n.pipeline, n.stream, :zero, :nobody, :at, :nothing)"
+        )
+    else:
+        skeleton = (
+            "INSERT INTO watermarks (pipeline, stream, version, run_id, committed_at, columns)"
+            " SELECT :pipeline, :stream, :zero, :nobody, :at, :nothing"
+            " WHERE NOT EXISTS (SELECT 1 FROM watermarks AS w WHERE w.pipeline = :pipeline AND w.stream = :stream)"
+        )
+    return dialect.render(fill(skeleton, tables, **holes))
+
+
+def move_watermarks(unit: CommitUnit, committed_at: datetime, place: Place, dialect: Dialect) -> str:
+    """Compare-and-set of all the unit's watermarks; as many rows change as there are marks, or another run was first."""
+    marks = sorted(unit.marks, key=lambda mark: mark.stream)
+
+    def by_stream(values: Sequence[exp.Expr]) -> exp.Expr:
+        if len(marks) == 1:
+            return values[0]
+        cases = [
+            exp.If(this=column("stream").eq(text(mark.stream)), true=value)
+            for mark, value in zip(marks, values, strict=True)
+        ]
+        return exp.Case(ifs=cases)
+
+    expected = [
+        exp.and_(column("stream").eq(text(mark.stream)), column("version").eq(number(mark.version))) for mark in marks
+    ]
+    statement = fill(
+        "UPDATE watermarks SET watermark = :watermark, version = version + 1, run_id = :run_id,"
+        " committed_at = :committed_at, columns = :columns, target = :target, definition = :definition"
+        " WHERE pipeline = :pipeline AND :expected",
+        {"watermarks": place.table(WATERMARKS_TABLE)},
+        pipeline=text(unit.pipeline),
+        run_id=text(unit.run_id),
+        committed_at=instant(committed_at),
+        watermark=by_stream([_stamp(mark.watermark) for mark in marks]),
+        columns=by_stream([_json(list(mark.columns)) for mark in marks]),
+        target=by_stream([text(mark.target) for mark in marks]),
+        definition=by_stream([text(mark.definition) for mark in marks]),
+        expected=exp.paren(exp.or_(*expected)),
+    )
+    return dialect.render(statement)
+
+
+def _stamp(value: datetime | None) -> exp.Expr:
+    return exp.cast(exp.null(), "TIMESTAMPTZ") if value is None else instant(value)
+
+
+def lock(place: Place, dialect: Dialect) -> str:
+    """Keeps other commits away from the bookkeeping until this one ends (Redshift guide, LOCK)."""
+    return f"LOCK TABLE {dialect.render(place.table(WATERMARKS_TABLE))}"
 
 
 def insert_run(unit: CommitUnit, committed_at: datetime, place: Place, dialect: Dialect) -> str:

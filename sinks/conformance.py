@@ -25,13 +25,14 @@ import pytest
 
 from syncline.connectors.errors import CountMismatch, DataError, FenceLost, MassDelete, SynclineError
 from syncline.sinks.conformance_merge import MergeLaws
+from syncline.sinks.conformance_owners import OwnerLaws
 from syncline.sinks.conformance_tables import TableLaws
 from syncline.sinks.landing import Landing
 from syncline.sinks.trial import COLUMNS, PIPELINE, START, Change, House, Trial, at, record, tombstone
 from syncline.sinks.warehouse import CommitUnit, Mark
 
 
-class WarehouseConformance(MergeLaws, TableLaws):
+class WarehouseConformance(MergeLaws, TableLaws, OwnerLaws):
     """Override ``house``."""
 
     @pytest.fixture

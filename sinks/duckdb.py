@@ -6,7 +6,6 @@ taken waits for a bounded time and then says who holds it.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,12 +15,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from syncline.connectors.connector import Tally
 from syncline.connectors.errors import CommitUnknown, ConfigError, CountMismatch, DataError, Transient
 from syncline.sinks.downloads import Downloads
 from syncline.sinks.duckdb_settings import CAPABILITIES, Settings
 from syncline.sinks.guards import check_columns
 from syncline.sinks.manifest import Manifest
 from syncline.sinks.warehouse import (
+    DIFFERENCES_MAX,
     WATERMARKS_TABLE,
     CommitCounts,
     CommitUnit,
@@ -93,14 +94,17 @@ class DuckDB:
         return {mark.stream: mark for mark in _watermarks_of(rows)}
 
     def prepare(self, tables: Sequence[TablePlan]) -> None:
-        from syncline.sinks import targets
+        from syncline.sinks import bookkeeping, targets
         from syncline.sinks.dialect import DUCKDB
-        from syncline.sinks.guards import check_present
+        from syncline.sinks.guards import check_owners, check_present
 
         targets.check_names(tables, DUCKDB)
         session, place = self._connect()
         self._downloads.discard_dead()  # this process holds the file, so no other run is at work
         shown = targets.layouts(session.run(targets.select_columns(place, DUCKDB)), DUCKDB)
+        if tables and WATERMARKS_TABLE in shown:
+            wanted = {plan.stream: plan.target for plan in tables}
+            check_owners(tables[0].pipeline, wanted, session.run(bookkeeping.select_owners(place, DUCKDB)), DUCKDB.fold)
         check_present(tables, lambda plan: DUCKDB.fold(plan.target) in shown)
         changes = [targets.reconcile(plan, shown.get(DUCKDB.fold(plan.target)), place, DUCKDB) for plan in tables]
         # Every target was found fit before the first statement is sent: a refused one leaves all of them untouched.
@@ -143,11 +147,17 @@ class DuckDB:
         self._tidy(unit.tables)
         return counts
 
-    def compare(self, table: TablePlan) -> Comparison:
+    def compare(self, table: TablePlan, differences_max: int = DIFFERENCES_MAX) -> Comparison:
         from syncline.sinks import duckdb_commit
 
         session, place = self._connect()
-        return duckdb_commit.compare(session, table, self._loaded, place)
+        return duckdb_commit.compare(session, table, self._loaded, place, differences_max)
+
+    def tally(self, table: TablePlan, edges: Sequence[datetime]) -> Sequence[Tally]:
+        from syncline.sinks import duckdb_commit
+
+        session, place = self._connect()
+        return duckdb_commit.tally(session, table, self._loaded, place, edges)
 
     def close(self) -> None:
         session, self._session = self._session, None
@@ -193,15 +203,16 @@ class DuckDB:
 
 
 def _watermarks_of(rows: pa.Table) -> list[Watermark]:
-    columns = [
-        column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column for column in rows.itercolumns()
-    ]
-    return [
-        Watermark(
-            stream, _instant(watermark), version, run_id, EPOCH + timedelta(microseconds=at), tuple(json.loads(names))
-        )
-        for stream, watermark, version, run_id, at, names in zip(*(c.to_pylist() for c in columns), strict=True)
-    ]
+    """Instants come as microseconds: DuckDB's own conversion to Python would ask for another library of zones."""
+    from syncline.sinks import bookkeeping
+
+    columns = []
+    for column in rows.itercolumns():
+        if pa.types.is_timestamp(column.type):
+            columns.append([_instant(value) for value in column.cast(pa.int64()).to_pylist()])
+        else:
+            columns.append(column.to_pylist())
+    return [bookkeeping.watermark_of(row) for row in zip(*columns, strict=True)]
 
 
 def _instant(microseconds: int | None) -> datetime | None:

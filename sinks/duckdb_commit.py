@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from syncline.connectors.connector import Tally
 from syncline.connectors.errors import ConfigError, FenceLost, SynclineError
 from syncline.sinks import bookkeeping, comparison, targets
 from syncline.sinks.dialect import DUCKDB, Place
 from syncline.sinks.duckdb_session import Session
-from syncline.sinks.guards import check_changed, check_deletes, check_explained
+from syncline.sinks.guards import check_changed, check_deletes, check_explained, check_owners
 from syncline.sinks.match import Match
 from syncline.sinks.merge import Merge, row_counts
 from syncline.sinks.warehouse import CommitCounts, CommitUnit, Comparison, Mark, RowCounts, TablePlan
@@ -34,6 +35,8 @@ def commit(
     with session.transaction():
         for mark in sorted(unit.marks, key=lambda mark: mark.stream):
             _move_watermark(session, unit, mark, place, committed_at)
+        owners = session.run(bookkeeping.select_owners(place, DUCKDB))
+        check_owners(unit.pipeline, {mark.stream: mark.target for mark in unit.marks}, owners, DUCKDB.fold)
         for match in matches:
             stream = match.plan.stream
             counts[stream] = _merge_table(session, Merge(match, committed_at), loaded[stream].compare_rows_max)
@@ -41,7 +44,9 @@ def commit(
     return CommitCounts(committed_at=committed_at, tables=counts)
 
 
-def compare(session: Session, plan: TablePlan, loaded: Mapping[str, Loaded], place: Place) -> Comparison:
+def compare(
+    session: Session, plan: TablePlan, loaded: Mapping[str, Loaded], place: Place, differences_max: int
+) -> Comparison:
     """Holds what is staged against the target, in one transaction that is rolled back; see ``Comparer``."""
     (match,) = _matches(session, [plan], loaded, place)
     columns = comparison.columns_to_compare(match)
@@ -49,13 +54,24 @@ def compare(session: Session, plan: TablePlan, loaded: Mapping[str, Loaded], pla
         if match.duplicated:
             session.run(match.supersede())
         session.run(comparison.pair(match))
+        if plan.key:
+            session.run(comparison.doubles(match))
         rows_max = loaded[plan.stream].compare_rows_max
         for first, last in _ranges(session, match, rows_max):
             session.run(comparison.compare(match, first, last, columns))
         actions = dict(session.run(match.count_changes()))
-        rows = session.table(comparison.examples(match))
+        rows = session.table(comparison.examples(match, differences_max))
         examples = [comparison.difference(row, plan, columns) for row in zip(*rows.to_pydict().values(), strict=True)]
     return comparison.comparison(actions, examples)
+
+
+def tally(
+    session: Session, plan: TablePlan, loaded: Mapping[str, Loaded], place: Place, edges: Sequence[datetime]
+) -> list[Tally]:
+    """Counts the target's rows whose key is not staged, by ranges of the cursor; see ``Comparer``."""
+    (match,) = _matches(session, [plan], loaded, place)
+    rows = session.table(comparison.tally(match, edges)).to_pydict()
+    return comparison.tallies(list(zip(*rows.values(), strict=True)), edges)
 
 
 def _matches(session: Session, plans: Sequence[TablePlan], loaded: Mapping[str, Loaded], place: Place) -> list[Match]:

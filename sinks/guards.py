@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from syncline.connectors.errors import CountMismatch, DataError, MassDelete, TargetMissing
+from syncline.connectors.errors import ConfigError, CountMismatch, DataError, MassDelete, TargetMissing
 from syncline.sinks import lattice
 from syncline.sinks.manifest import Manifest
-from syncline.sinks.warehouse import DELETE_GUARD_ROWS_MIN, RowCounts, TablePlan
+from syncline.sinks.warehouse import DELETE_GUARD_ROWS_MIN, WATERMARKS_TABLE, RowCounts, TablePlan
 
 
 def check_columns(plan: TablePlan, manifest: Manifest) -> None:
@@ -74,3 +74,31 @@ def check_present(plans: Sequence[TablePlan], is_present: Callable[[TablePlan], 
         )
         missing.streams = tuple(plan.stream for plan in gone)
         raise missing
+
+
+def check_owners(
+    pipeline: str,
+    targets: Mapping[str, str],
+    owners: Iterable[tuple[str, str, str]],
+    fold: Callable[[str], str],
+) -> None:
+    """Raises ConfigError when a target is another stream's, which would take these rows for its own and delete them.
+
+    ``targets`` are the tables about to be written, by stream; ``owners`` the rows of ``bookkeeping.select_owners``.
+    Streams that are written together may swap their targets.
+    """
+    wanted = {fold(target): (stream, target) for stream, target in targets.items() if target}
+    for owner, owning, target in owners:
+        if not target or fold(target) not in wanted or (owner == pipeline and owning in targets):
+            continue
+        stream, spelled = wanted[fold(target)]
+        quoted = owning.replace("'", "''")
+        raise ConfigError(
+            "prepare target",
+            f"{spelled}, stream {stream} of pipeline {pipeline}",
+            f"the table is written by stream {owning} of pipeline {owner}, and two would delete each other's rows;"
+            " nothing was written",
+            "give one of them another target or a warehouse schema of its own; if"
+            f" {owner}'s {owning} was renamed or removed:"
+            f" DELETE FROM {WATERMARKS_TABLE} WHERE pipeline = '{owner}' AND stream = '{quoted}'",
+        )

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from syncline.connectors.connector import DELETED_COLUMN, RESERVED_PREFIX, SEQUENCE_COLUMN
 from syncline.connectors.errors import ConfigError, CountMismatch, DataError, FenceLost, NameCollision, SynclineError
 from syncline.sinks import lattice
-from syncline.sinks.guards import check_columns, check_deletes, check_explained, check_present
+from syncline.sinks.guards import check_columns, check_deletes, check_explained, check_owners, check_present
 from syncline.sinks.manifest import Manifest
 from syncline.sinks.warehouse import (
     DELETED_AT_COLUMN,
@@ -33,6 +33,7 @@ from syncline.sinks.warehouse import (
     CommitUnit,
     Comparison,
     Difference,
+    Mark,
     RowCounts,
     TablePlan,
     Watermark,
@@ -103,6 +104,8 @@ class Memory:
         _check_names(tables)
         with self.storage.lock:
             state = copy.deepcopy(self.storage.state)
+            if tables:
+                check_owners(tables[0].pipeline, {each.stream: each.target for each in tables}, _owners(state), str)
             check_present(tables, lambda plan: plan.target in state.tables)
             for plan in tables:
                 _prepare(plan, state)
@@ -127,9 +130,8 @@ class Memory:
                 there = state.watermarks.get((unit.pipeline, mark.stream))
                 if (there.version if there else 0) != mark.version:
                     raise FenceLost("move watermark", mark.stream, f"its version is not {mark.version} any more")
-                state.watermarks[unit.pipeline, mark.stream] = Watermark(
-                    mark.stream, mark.watermark, mark.version + 1, unit.run_id, committed_at, mark.columns
-                )
+                state.watermarks[unit.pipeline, mark.stream] = _moved(mark, unit.run_id, committed_at)
+            check_owners(unit.pipeline, {mark.stream: mark.target for mark in unit.marks}, _owners(state), str)
             for plan in sorted(unit.tables, key=lambda plan: plan.stream):
                 counts[plan.stream] = _merge(plan, state.tables[plan.target], self._rows(plan), committed_at)
             state.runs.append({"run_id": unit.run_id, "pipeline": unit.pipeline, "run": dict(unit.run)})
@@ -137,9 +139,13 @@ class Memory:
         self._staged.clear()
         return CommitCounts(committed_at=committed_at, tables=counts)
 
-    def compare(self, table: TablePlan) -> Comparison:
+    def compare(self, table: TablePlan, differences_max: int = DIFFERENCES_MAX) -> Comparison:
         self.statements += 1
-        return _compare(table, self.storage.state.tables[table.target], self._rows(table))
+        return compare(table, self.storage.state.tables[table.target], self._rows(table), differences_max)
+
+    def tally(self, table: TablePlan, edges: Sequence[datetime]) -> Sequence[Tally]:
+        self.statements += 1
+        return tally(table, self.storage.state.tables[table.target], self._rows(table), edges)
 
     def close(self) -> None:
         self._staged.clear()
@@ -148,6 +154,23 @@ class Memory:
         if plan.stream not in self._staged:
             raise SynclineError("use staged rows", plan.target, "they were not loaded by this warehouse")
         return self._staged[plan.stream]
+
+
+def _owners(state: State) -> list[tuple[str, str, str]]:
+    return [(pipeline, stream, mark.target) for (pipeline, stream), mark in state.watermarks.items()]
+
+
+def _moved(mark: Mark, run_id: str, committed_at: datetime) -> Watermark:
+    return Watermark(
+        mark.stream,
+        mark.watermark,
+        mark.version + 1,
+        run_id,
+        committed_at,
+        mark.columns,
+        mark.target,
+        mark.definition,
+    )
 
 
 def _read(manifest: Manifest, landing: Landing, folder: Path) -> Iterator[Row]:
@@ -301,29 +324,3 @@ def _is_recent(plan: TablePlan, old: Row) -> bool:
 def _equal(one: Any, other: Any) -> bool:
     both_nan = isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other)
     return both_nan or one == other
-
-
-def _compare(plan: TablePlan, table: Table, staged: Sequence[Row]) -> Comparison:
-    """Differences of keys that changed at or after the target's watermark are pending, not differences."""
-    winners = {key: row for key, (row, _) in _newest(plan, table, staged).items()}
-    source = {key: row for key, row in winners.items() if not row[DELETED_COLUMN]}
-    live = (_in_common_types(plan, table, row) for row in table.rows if row.get(DELETED_AT_COLUMN) is None)
-    target = {_key(plan, row): row for row in live}
-    found = [Difference("missing", key) for key in source if key not in target]
-    if plan.on_delete != "ignore":
-        found += [Difference("extra", key) for key in target if key not in source]
-    for key in source.keys() & target.keys():
-        names = (name for name in plan.columns.names if not _equal(source[key][name], target[key][name]))
-        if different := tuple(names):
-            found.append(Difference("different", key, different))
-    differences = [each for each in found if not _is_recent(plan, winners.get(each.key, {}))]
-    kinds = [difference.kind for difference in differences]
-    return Comparison(
-        rows_source=len(source),
-        rows_target=len(target),
-        missing=kinds.count("missing"),
-        extra=kinds.count("extra"),
-        different=kinds.count("different"),
-        examples=tuple(differences[:DIFFERENCES_MAX]),
-        pending=len(found) - len(differences),
-    )

@@ -14,7 +14,7 @@ from sqlglot import exp
 from syncline.connectors.connector import RESERVED_PREFIX
 from syncline.connectors.errors import ConfigError, NameCollision
 from syncline.sinks import lattice
-from syncline.sinks.dialect import Dialect, Place, column, fill, text
+from syncline.sinks.dialect import Dialect, Place, Widening, column, fill, text
 from syncline.sinks.warehouse import (
     DELETED_AT_COLUMN,
     RUNS_TABLE,
@@ -32,6 +32,8 @@ WATERMARKS_COLUMNS = {
     "run_id": pa.string(),
     "committed_at": lattice.UTC_TIMESTAMP,
     "columns": pa.string(),
+    "target": pa.string(),
+    "definition": pa.string(),
 }
 WATERMARKS_KEY = ("pipeline", "stream")
 
@@ -62,7 +64,7 @@ class Layout:
     @property
     def marks(self) -> bool:
         """Whether rows can be marked as deleted."""
-        return DELETED_AT_COLUMN in self.types
+        return DELETED_AT_COLUMN in self.names
 
 
 def select_columns(place: Place, dialect: Dialect) -> str:
@@ -113,27 +115,29 @@ def reconcile(plan: TablePlan, existing: Layout | None, place: Place, dialect: D
     target = place.table(plan.target)
     wanted = target_columns(plan)
     if existing is None:
-        return [dialect.render(_create(target, wanted, dialect))]
-    if SYNCED_AT_COLUMN not in existing.types:
+        key = plan.key if dialect.keys_targets else ()
+        return [dialect.render(_create(target, wanted, dialect, key))]
+    if SYNCED_AT_COLUMN not in existing.names:
         raise ConfigError(
             "prepare target",
             plan.target,
             f"the table exists and was not made by Syncline: it has no {SYNCED_AT_COLUMN} column; nothing was touched",
             f"give stream {plan.stream} another target name, or rename or drop the table",
         )
-    actions: list[exp.Expr] = []
+    statements: list[exp.Expr] = []
     for name, type in wanted.items():
-        actions.extend(_reconcile_column(plan, name, type, existing, dialect))
-    return [dialect.render(exp.Alter(this=target.copy(), kind="TABLE", actions=[action])) for action in actions]
+        statements.extend(_reconcile_column(plan, name, type, existing, target, dialect))
+    return [dialect.render(statement) for statement in statements]
 
 
 def _reconcile_column(
-    plan: TablePlan, name: str, type: pa.DataType, existing: Layout, dialect: Dialect
+    plan: TablePlan, name: str, type: pa.DataType, existing: Layout, target: exp.Table, dialect: Dialect
 ) -> Iterator[exp.Expr]:
     own = existing.find(name, dialect)
     if own is None:
-        kind = dialect.column_type(type)
-        yield exp.ColumnDef(this=exp.to_identifier(name, quoted=True), kind=kind, exists=True)
+        kind, exists = dialect.column_type(type), dialect.adds_if_absent
+        added = exp.ColumnDef(this=exp.to_identifier(name, quoted=True), kind=kind, exists=exists)
+        yield exp.Alter(this=target.copy(), kind="TABLE", actions=[added])
         return
     shown = existing.types[own]
     held = dialect.arrow_type(shown)
@@ -146,7 +150,7 @@ def _reconcile_column(
             f"rename or drop the target's column, or leave field {name} out of stream {plan.stream}",
         )
     if joined != held:
-        yield exp.AlterColumn(this=exp.to_identifier(own, quoted=True), dtype=dialect.column_type(joined))
+        yield from dialect.widen(Widening(target, own, dialect.column_type(joined), tuple(existing.types)))
 
 
 def check_names(plans: Sequence[TablePlan], dialect: Dialect) -> None:

@@ -67,10 +67,11 @@ class Change:
     mode: Mode = "changes"
     high: datetime = field(default_factory=lambda: at(1_000))
     delete_share_max: float | None = None
+    pipeline: str = PIPELINE
 
     def plan(self, run_id: str) -> TablePlan:
         return TablePlan(
-            pipeline=PIPELINE,
+            pipeline=self.pipeline,
             stream=self.stream,
             run_id=run_id,
             target=self.target or self.stream,
@@ -109,19 +110,19 @@ class Trial:
         return self.run(change).tables[change.stream]
 
     def stage(self, warehouse: Warehouse, *changes: Change) -> CommitUnit:
-        """Everything up to the commit: watermarks, prepare, load."""
-        run_id = self.next_run()
-        known = warehouse.watermarks(PIPELINE)
+        """Everything up to the commit: watermarks, prepare, load. The changes are of one pipeline."""
+        run_id, pipeline = self.next_run(), changes[0].pipeline
+        known = warehouse.watermarks(pipeline)
         plans = [change.plan(run_id) for change in changes]
         warehouse.prepare(plans)
         for plan, change in zip(plans, changes, strict=True):
             manifest = self.land(change, run_id)
             assert warehouse.load(plan, manifest, self.landing) == manifest.rows
         marks = [self.mark(plan, known[plan.stream].version if plan.stream in known else 0) for plan in plans]
-        return CommitUnit(PIPELINE, run_id, START, plans, marks, {"kind": "trial"})
+        return CommitUnit(pipeline, run_id, START, plans, marks, {"kind": "trial"})
 
     def mark(self, plan: TablePlan, version: int) -> Mark:
-        return Mark(plan.stream, version, plan.high, tuple(plan.columns.names))
+        return Mark(plan.stream, version, plan.high, tuple(plan.columns.names), plan.target, "definition")
 
     def land(self, change: Change, run_id: str) -> Manifest:
         first = len(change.records)
@@ -129,7 +130,7 @@ class Trial:
         files += self._land(change, run_id, "tombstones", change.tombstones, first)
         rows = sum(entry.rows for entry in files)
         manifest = Manifest(
-            pipeline=PIPELINE,
+            pipeline=change.pipeline,
             stream=change.stream,
             run_id=run_id,
             started_at=START,
@@ -155,7 +156,7 @@ class Trial:
         schema = pa.schema(fields)
         numbered = [{DELETED_COLUMN: False, **row, SEQUENCE_COLUMN: first + n} for n, row in enumerate(rows)]
         with self.landing.writer(
-            pipeline=PIPELINE,
+            pipeline=change.pipeline,
             stream=change.stream,
             run_id=run_id,
             started_at=START,

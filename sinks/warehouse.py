@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import pyarrow as pa
 
+from syncline.connectors.connector import Tally
 from syncline.sinks.manifest import Manifest, Mode
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class Watermark:
     """A row of ``_syncline_watermarks``: the truth about one stream.
 
     ``columns`` are the source columns whose values are in the target for every row; a column added later joins them
-    once the whole stream was read with it.
+    once the whole stream was read with it. ``target`` is the table the stream writes, which is its own alone, and
+    ``definition`` fingerprints what the rows in it were selected by.
     """
 
     stream: str
@@ -62,6 +64,8 @@ class Watermark:
     run_id: str
     committed_at: datetime
     columns: tuple[str, ...] = ()
+    target: str = ""
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +98,17 @@ class TablePlan:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A watermark to be moved: compare-and-set from ``version`` (0: no row yet) to ``version + 1``."""
+    """A watermark to be moved: compare-and-set from ``version`` (0: no row yet) to ``version + 1``.
+
+    ``target`` and ``definition`` are written beside it: whose table it is, and what its rows were selected by.
+    """
 
     stream: str
     version: int
     watermark: datetime | None
     columns: tuple[str, ...]
+    target: str = ""
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,19 +156,24 @@ class CommitCounts:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One key on which source and target differ; ``columns`` names those that do, for ``kind="different"``."""
+    """One key on which source and target differ. ``columns`` names those that do, for a row that both have.
 
-    kind: Literal["missing", "extra", "different"]
+    ``stale``: the target's row is an older version by its cursor. ``different``: it differs otherwise. ``extra``: the
+    source does not have it, or the target has it twice. ``at`` is the row's cursor, the source's if it has one.
+    """
+
+    kind: Literal["missing", "extra", "stale", "different"]
     key: tuple[Any, ...]
     columns: tuple[str, ...] = ()
+    at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A staged snapshot against its target. ``examples`` holds at most ``DIFFERENCES_MAX`` differences.
+    """Staged rows against their target. ``examples`` holds the first differences of each kind.
 
-    ``pending`` counts staged rows that are missing or different but whose cursor is at or after the plan's ``high``:
-    they changed after the watermark and are the next run's business, not a difference.
+    ``pending`` counts rows that are missing, extra or different but whose staged cursor is at or after the plan's
+    ``high``: they changed after the watermark and are the next run's business, not a difference.
     """
 
     rows_source: int
@@ -169,13 +183,19 @@ class Comparison:
     different: int
     examples: tuple[Difference, ...] = ()
     pending: int = 0
+    stale: int = 0
 
     @property
     def equal(self) -> bool:
-        return not (self.missing or self.extra or self.different)
+        return not self.differences
+
+    @property
+    def differences(self) -> int:
+        return self.missing + self.extra + self.stale + self.different
 
 
 DIFFERENCES_MAX = 20
+"""How many differences of each kind are named, unless more are asked for."""
 
 
 class Warehouse(Protocol):
@@ -196,7 +216,8 @@ class Warehouse(Protocol):
 
         Raises:
             NameCollision: two columns that are one in this warehouse; both are named (EXACT-NAMES).
-            ConfigError: the target exists but was not made by Syncline, or a type cannot be reconciled.
+            ConfigError: the target exists but was not made by Syncline or is another pipeline's, or a type cannot be
+                reconciled.
             TargetMissing: a plan's target ``must_exist`` and does not; nothing was created.
         """
         ...
@@ -214,6 +235,7 @@ class Warehouse(Protocol):
 
         Raises:
             FenceLost, MassDelete, CountMismatch, CommitUnknown.
+            ConfigError: another pipeline took one of the targets since ``prepare``.
         """
         ...
 
@@ -223,11 +245,22 @@ class Warehouse(Protocol):
 
 
 class Comparer(Protocol):
-    """A warehouse that can hold a staged snapshot against its target (``syncline verify``)."""
+    """A warehouse that can hold staged rows against its target (``syncline verify``). Nothing is changed by it."""
 
-    def compare(self, table: TablePlan) -> Comparison:
-        """Compares what ``load`` staged for ``table`` with the target: keys and every source column, row by row.
+    def compare(self, table: TablePlan, differences_max: int = DIFFERENCES_MAX) -> Comparison:
+        """Compares what ``load`` staged for ``table`` with the target, by key and every column of the plan.
 
-        ``table.high`` is the target's watermark: staged rows at or after it are ``pending`` where they differ.
+        In mode ``snapshot`` everything is staged, and a target row without a staged one is extra. In mode ``changes``
+        some keys are: the target's other rows are left alone, and a staged deletion says that its key is extra.
+        ``table.columns`` may be fewer than the target's. ``table.high`` is the target's watermark: staged rows at or
+        after it, deletions too, are ``pending`` where they differ. At most ``differences_max`` of each kind are named.
+        """
+        ...
+
+    def tally(self, table: TablePlan, edges: Sequence[datetime]) -> Sequence[Tally]:
+        """Counts the target's live rows whose key is not staged, by cursor: below the first edge, and from each edge on.
+
+        ``edges`` ascend; one range more than there are edges is told. A row without a cursor is in the first range.
+        ``table`` was loaded, perhaps with no rows, and has a cursor.
         """
         ...

@@ -7,8 +7,11 @@ import shutil
 import pyarrow as pa
 import pytest
 
-from syncline.connectors.errors import DataError, MassDelete
-from syncline.pipelines.pipeline import Stream
+from syncline.connectors.errors import ConfigError, DataError, MassDelete
+from syncline.pipelines.pipeline import Pipeline, Stream
+from syncline.sinks.duckdb import DuckDB
+from syncline.sinks.landing import Landing
+from syncline.sinks.warehouse import OnDelete
 from syncline.state.sqlite import SqliteState
 from tests.runner.faults import Killed, Plan, faulty
 from tests.runner.test_outcomes import killed_at, strike_named
@@ -72,6 +75,52 @@ def test_a_changed_definition_outlives_planning_again_from_the_warehouse(world: 
     report = world.run()
     assert any("planned again" in text for text in report.warnings)
     assert report.streams["Account"].mode == "snapshot", "COMPLETE-WINDOW: the stream is read whole by the new key"
+
+
+def test_a_changed_definition_outlives_a_lost_state_file(world: World) -> None:
+    """The watermark row in the warehouse says what its rows were selected by; the mirror is a mirror."""
+    world.streams = (Stream("Account"),)
+    world.run()
+    (world.folder / "state.db").unlink()
+    world.streams = (Stream("Account", key=["Name"]),)
+    report = world.run()
+    assert report.streams["Account"].mode == "snapshot", "COMPLETE-WINDOW: the stream is read whole by the new key"
+
+
+@pytest.mark.parametrize("first", ["mark", "ignore"])
+def test_a_changed_on_delete_holds_for_what_was_deleted_before(world: World, first: OnDelete) -> None:
+    world.streams = (Stream("Account", on_delete=first),)
+    world.run()
+    world.source.delete("Account", ["001000003"])
+    world.run()
+    assert world.query("SELECT COUNT(*) FROM Account") == [(25,)]
+    world.streams = (Stream("Account"),)
+    report = world.run()
+    assert any("on_delete" in text for text in report.streams["Account"].warnings)
+    assert world.query("SELECT COUNT(*) FROM Account") == [(24,)]
+    assert world.equal()
+    assert world.run().status == "idle"
+
+
+def test_a_second_pipeline_may_not_write_a_target_of_the_first(world: World) -> None:
+    """It would find the first one's rows absent from its own source, and delete them."""
+    world.run()
+    before = world.target("Account")
+    other = Pipeline(
+        "sales",
+        world.source,
+        [Stream("Contact", target="ACCOUNT")],
+        landing=Landing(str(world.folder / "other")),
+        warehouse=DuckDB(str(world.database)),
+        state=SqliteState(world.folder / "other.db", clock=world.clock),
+    )
+    for act in (world.run, lambda pipeline: world.reload("Contact", pipeline=pipeline)):
+        with pytest.raises(ConfigError, match=r"pipeline sales.*stream Account of pipeline crm") as refused:
+            act(other)
+        assert refused.value.exit_code == 2
+    assert world.target("Account") == before
+    world.query("DELETE FROM _syncline_watermarks WHERE pipeline = 'crm' AND stream = 'Account'")
+    assert world.run(other).status == "done", "the cure named in the hint works"
 
 
 def test_a_new_target_of_a_stream_without_a_cursor_is_filled(world: World) -> None:

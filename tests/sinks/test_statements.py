@@ -109,11 +109,12 @@ def test_a_comparison_with_a_target_that_lags_behind_is_as_reviewed() -> None:
 
 def test_bookkeeping_is_as_reviewed() -> None:
     unit = CommitUnit("crm", RUN, START, [PLAN], [], {"note": "it's"})
-    first = Mark("Account", 0, None, ("Id",))
-    later = Mark("Account", 7, at(0), ("Id", 'Na"me'))
+    first = Mark("Account", 0, None, ("Id",), "Account", "0123456789abcdef")
+    later = Mark("Account", 7, at(0), ("Id", 'Na"me'), "O'Account", "0123456789abcdef")
     statements = [("create", statement) for statement in targets.bookkeeping(PLACE, DUCKDB)] + [
         ("catalog", targets.select_columns(PLACE, DUCKDB)),
         ("watermarks", bookkeeping.select_watermarks("crm", PLACE, DUCKDB)),
+        ("owners", bookkeeping.select_owners(PLACE, DUCKDB)),
         ("first fence", bookkeeping.move_watermark(unit, first, NOW, PLACE, DUCKDB)),
         ("later fence", bookkeeping.move_watermark(unit, later, NOW, PLACE, DUCKDB)),
         ("run", bookkeeping.insert_run(unit, NOW, PLACE, DUCKDB)),

@@ -10,6 +10,8 @@ CREATE TABLE IF NOT EXISTS "crm"."main"."_syncline_watermarks" (
   "run_id" TEXT,
   "committed_at" TIMESTAMPTZ,
   "columns" TEXT,
+  "target" TEXT,
+  "definition" TEXT,
   PRIMARY KEY ("pipeline", "stream")
 );
 
@@ -41,11 +43,23 @@ SELECT
   "version",
   "run_id",
   "committed_at",
-  "columns"
+  "columns",
+  "target",
+  "definition"
 FROM "crm"."main"."_syncline_watermarks"
 WHERE
   "pipeline" = 'crm'
 ORDER BY
+  "stream" NULLS FIRST;
+
+-- owners
+SELECT
+  "pipeline",
+  "stream",
+  "target"
+FROM "crm"."main"."_syncline_watermarks"
+ORDER BY
+  "pipeline" NULLS FIRST,
   "stream" NULLS FIRST;
 
 -- first fence
@@ -56,7 +70,9 @@ INSERT INTO "crm"."main"."_syncline_watermarks" (
   "version",
   "run_id",
   "committed_at",
-  "columns"
+  "columns",
+  "target",
+  "definition"
 )
 SELECT
   'crm',
@@ -65,7 +81,9 @@ SELECT
   1,
   '20240203T040506-abc',
   CAST('2024-02-03 04:05:06.000789+00:00' AS TIMESTAMPTZ),
-  '["Id"]'
+  '["Id"]',
+  'Account',
+  '0123456789abcdef'
 WHERE
   NOT EXISTS(
     SELECT
@@ -76,7 +94,7 @@ WHERE
   );
 
 -- later fence
-UPDATE "crm"."main"."_syncline_watermarks" SET "watermark" = CAST('2024-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ), "version" = 8, "run_id" = '20240203T040506-abc', "committed_at" = CAST('2024-02-03 04:05:06.000789+00:00' AS TIMESTAMPTZ), "columns" = '["Id", "Na\"me"]'
+UPDATE "crm"."main"."_syncline_watermarks" SET "watermark" = CAST('2024-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ), "version" = 8, "run_id" = '20240203T040506-abc', "committed_at" = CAST('2024-02-03 04:05:06.000789+00:00' AS TIMESTAMPTZ), "columns" = '["Id", "Na\"me"]', "target" = 'O''Account', "definition" = '0123456789abcdef'
 WHERE
   "pipeline" = 'crm' AND "stream" = 'Account' AND "version" = 7;
 
