@@ -10,6 +10,16 @@ from urllib.parse import quote, quote_plus
 SCRUBBED_CHARS_MIN = 6
 """A shorter text is not scrubbed: it occurs in innocent words, and hiding those would make errors unreadable."""
 
+OWN_FIELDS = frozenset(
+    ("event", "at", "run_id", "pipeline", "stream", "streams", "path", "kind", "status", "level", "mode", "api")
+)
+"""Fields of reports and events that hold words of Syncline's own, or names from the user's pipeline file.
+
+A mapping under one of them (``streams`` of a report) is looked into all the same.
+"""
+
+_PLAIN = (bool, int, float, type(None))
+
 _SPELLINGS: set[str] = set()
 
 
@@ -64,14 +74,21 @@ def scrub(text: str) -> str:
 
 
 def scrubbed(document: Any) -> Any:
-    """The same JSON document with every text in it scrubbed, names included."""
-    if isinstance(document, str):
-        return scrub(document)
+    """The same document, ready for JSON, with what others may have written in it scrubbed.
+
+    Names of fields, and the values of ``OWN_FIELDS``, stay as they are: no vendor's words come there, and a password
+    that is an ordinary word must not rename what a program looks for.
+    """
     if isinstance(document, Mapping):
-        return {scrub(str(name)): scrubbed(value) for name, value in document.items()}
+        return {str(name): _kept(value) if name in OWN_FIELDS else scrubbed(value) for name, value in document.items()}
     if isinstance(document, list | tuple):
         return [scrubbed(value) for value in document]
-    return document
+    return document if isinstance(document, _PLAIN) else scrub(str(document))
+
+
+def _kept(value: Any) -> Any:
+    names = isinstance(value, str) or (isinstance(value, list | tuple) and all(isinstance(each, str) for each in value))
+    return value if names else scrubbed(value)
 
 
 def _remember(text: str) -> None:

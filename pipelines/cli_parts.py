@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import click
 
 from syncline.connectors.errors import SynclineError
-from syncline.connectors.secret import scrub
+from syncline.connectors.secret import scrub, scrubbed
 
 if TYPE_CHECKING:
     from syncline.connectors.connector import Json
@@ -126,7 +126,7 @@ def show(session: Session, kind: Kind, report: Mapping[str, Json]) -> None:
 
 
 def print_json(report: Mapping[str, Json]) -> None:
-    click.echo(scrub(json.dumps(report, indent=2, ensure_ascii=False, default=str)))
+    click.echo(json.dumps(scrubbed(report), indent=2, ensure_ascii=False))
 
 
 def show_error(session: Session, error: BaseException, text: str) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from syncline.connectors.secret import scrub
+from syncline.connectors.secret import scrubbed
 
 if TYPE_CHECKING:
     from syncline.connectors.connector import Json
@@ -90,7 +90,7 @@ class JsonLines:
     def emit(self, event: Event) -> None:
         if event.name == "rows_read":
             return
-        line = scrub(json.dumps(event.to_json(), ensure_ascii=False, default=str))
+        line = json.dumps(scrubbed(event.to_json()), ensure_ascii=False)
         with self._lock:
             if self._gone:
                 return

@@ -26,7 +26,7 @@ class User:
     """Who may sign in; the password is joined with the security token by clients."""
 
     username: str = "integration@sandbox.example"
-    password: str = "practice"
+    password: str = "sandbox-password"
     security_token: str = "TOKEN"
     approved: bool = True
     active: bool = True
