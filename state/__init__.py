@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from syncline.state.memory import MemoryState
+    from syncline.state.object_store import ObjectStoreState
     from syncline.state.run_id import new_run_id
     from syncline.state.sqlite import SqliteState
     from syncline.state.store import Lease, Remembered, RunRecord, RunStatus, StateStore
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Lease",
     "MemoryState",
+    "ObjectStoreState",
     "Remembered",
     "RunRecord",
     "RunStatus",
@@ -25,7 +27,12 @@ __all__ = [
     "new_run_id",
 ]
 
-_MODULES = {"MemoryState": "memory", "SqliteState": "sqlite", "new_run_id": "run_id"}
+_MODULES = {
+    "MemoryState": "memory",
+    "ObjectStoreState": "object_store",
+    "SqliteState": "sqlite",
+    "new_run_id": "run_id",
+}
 
 
 def __getattr__(name: str) -> object:
