@@ -11,16 +11,21 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from syncline.connectors.errors import ConfigError, SignInError, SynclineError, Transient
+from syncline.connectors.errors import ConfigError, SignInError
+from syncline.connectors.s3_errors import HINT_CREDENTIALS
+from syncline.connectors.s3_errors import s3_code as s3_code
+from syncline.connectors.s3_errors import s3_error as s3_error
 from syncline.connectors.secret import Secret
 
 if TYPE_CHECKING:
-    from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import ClientConfig, RetryConfig, S3Config, S3Store
+
+    from syncline.connectors.aws import SessionCredentials
 
 Encryption: TypeAlias = Literal["s3", "kms"]
 
@@ -33,6 +38,12 @@ CONNECT_TIMEOUT_S = 10
 REQUEST_TIMEOUT_S = 300
 
 _REGION = "us-east-1"
+_ACCELERATED = "https://{bucket}.s3-accelerate.amazonaws.com"
+
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
+_ROLE_SESSION = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
+_EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
+_ACCOUNT = re.compile(r"\d{12}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +63,16 @@ class S3Settings:
     secret_access_key: Secret | None = None
     session_token: Secret | None = None
     retries_max: int = 8
+    checksums: bool = True
+    role_arn: str | None = None
+    external_id: str | None = None
+    role_session_name: str = "syncline"
+    expected_bucket_owner: str | None = None
+    accelerate: bool = False
 
     def __post_init__(self) -> None:
+        self._check_role()
+        self._check_bucket()
         if self.sse not in (None, "s3", "kms"):
             raise wrong_setting(f"sse={self.sse!r}", "not a kind of encryption", 'use "s3", "kms" or leave it out')
         if self.kms_key_id and self.sse != "kms":
@@ -62,6 +81,33 @@ class S3Settings:
             raise wrong_setting("access_key_id and secret_access_key", "one is missing", "give both or neither")
         if self.endpoint:
             check_endpoint(self.endpoint)
+
+    def _check_role(self) -> None:
+        """IAM user guide, quotas and name requirements; STS API reference, AssumeRole."""
+        if self.role_arn is None:
+            if self.external_id is not None or self.role_session_name != "syncline":
+                raise wrong_setting("external_id or role_session_name", "it needs role_arn", "add role_arn or drop it")
+            return
+        if not _ROLE.fullmatch(self.role_arn):
+            cure = 'write it as "arn:aws:iam::123456789012:role/name"'
+            raise wrong_setting(f"role_arn={self.role_arn!r}", "not the name of a role", cure)
+        if not _ROLE_SESSION.fullmatch(self.role_session_name):
+            cure = "use 2 to 64 letters, digits and _+=,.@-"
+            raise wrong_setting(f"role_session_name={self.role_session_name!r}", "STS does not take it", cure)
+        if self.external_id is not None and not _EXTERNAL_ID.fullmatch(self.external_id):
+            raise wrong_setting("external_id", "STS does not take it", "use 2 to 1224 letters, digits and _+=,.@:/-")
+        if find_spec("boto3") is None:
+            raise wrong_setting("role_arn", "it needs boto3, which is missing", "pip install 'syncline[aws]'")
+
+    def _check_bucket(self) -> None:
+        if self.expected_bucket_owner is not None and not _ACCOUNT.fullmatch(self.expected_bucket_owner):
+            cure = 'write the 12 digits of the AWS account as a text: "123456789012"'
+            raise wrong_setting(f"expected_bucket_owner={self.expected_bucket_owner!r}", "not an AWS account", cure)
+        if self.accelerate and self.endpoint:
+            raise wrong_setting("accelerate and endpoint", "each chooses where requests go", "give one of them")
+        if self.accelerate and "." in self.bucket:
+            cause = "S3 does not accelerate a bucket with dots in its name"  # S3 user guide, transfer acceleration
+            raise wrong_setting(f"accelerate, s3://{self.bucket}", cause, "use another bucket or drop accelerate")
 
 
 def split_url(url: str) -> tuple[str, str]:
@@ -102,7 +148,9 @@ def is_loopback(host: str) -> bool:
 
 
 def endpoint_in_use(settings: S3Settings) -> str | None:
-    """The setting, else the AWS variables in the order the AWS SDKs read them."""
+    """The setting, else the AWS variables in the order the AWS SDKs read them; the bucket's own when accelerated."""
+    if settings.accelerate:
+        return _ACCELERATED.format(bucket=settings.bucket)
     if settings.endpoint or os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
         return settings.endpoint
     found = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
@@ -111,8 +159,15 @@ def endpoint_in_use(settings: S3Settings) -> str | None:
     return found or None
 
 
-def open_bucket(settings: S3Settings, signed: bool = True) -> S3Store:
+def region_in_use(settings: S3Settings) -> str:
+    return settings.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _REGION
+
+
+def open_bucket(settings: S3Settings, signed: bool = True, owned: bool = False) -> S3Store:
     """Connects to nothing yet. ``signed=False`` makes a store that asks as a stranger would.
+
+    ``owned`` sends ``expected_bucket_owner``, if set, with every request, but must not be used to list: obstore 0.12
+    leaves that header out of a listing's signature, and S3 refuses what is not signed.
 
     Raises:
         SignInError: no credentials are to be had.
@@ -121,14 +176,19 @@ def open_bucket(settings: S3Settings, signed: bool = True) -> S3Store:
 
     endpoint = endpoint_in_use(settings)
     config = _encryption(settings)
-    config["region"] = (
-        settings.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _REGION
-    )
+    config["region"] = region_in_use(settings)
+    if settings.checksums:
+        # Of the whole object in one put, of each part otherwise; S3 refuses bytes that were damaged on the way and
+        # keeps the checksum with the object (S3 user guide, checking object integrity).
+        config["checksum_algorithm"] = "SHA256"
     if endpoint:
         config["endpoint"] = endpoint
+        config["virtual_hosted_style_request"] = settings.accelerate
     provider = None
     if not signed:
         config["skip_signature"] = True
+    elif settings.role_arn:
+        provider = _session_credentials(settings)
     elif settings.access_key_id and settings.secret_access_key:
         config["access_key_id"] = settings.access_key_id
         config["secret_access_key"] = settings.secret_access_key.reveal()
@@ -139,7 +199,7 @@ def open_bucket(settings: S3Settings, signed: bool = True) -> S3Store:
     return S3Store(
         settings.bucket,
         config=config,
-        client_options=_client_options(endpoint),
+        client_options=_client_options(endpoint, settings.expected_bucket_owner if signed and owned else None),
         retry_config=_retries(settings),
         credential_provider=provider,
     )
@@ -157,12 +217,16 @@ def _encryption(settings: S3Settings) -> S3Config:
     return config
 
 
-def _client_options(endpoint: str | None) -> ClientConfig:
-    return {
+def _client_options(endpoint: str | None, owner: str | None) -> ClientConfig:
+    options: ClientConfig = {
         "allow_http": bool(endpoint and endpoint.startswith("http://")),
         "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT_S),
         "timeout": timedelta(seconds=REQUEST_TIMEOUT_S),
     }
+    if owner:
+        # S3 answers 403 when the bucket is somebody else's (S3 user guide, verifying bucket ownership).
+        options["default_headers"] = {"x-amz-expected-bucket-owner": owner}
+    return options
 
 
 def _retries(settings: S3Settings) -> RetryConfig:
@@ -176,7 +240,16 @@ def _retries(settings: S3Settings) -> RetryConfig:
     }
 
 
-def _profile_credentials(settings: S3Settings) -> Boto3CredentialProvider | None:
+def _session_credentials(settings: S3Settings) -> SessionCredentials:
+    from syncline.connectors.aws import SessionCredentials, session_of
+
+    found = SessionCredentials(session_of(settings))
+    if not found.found:
+        raise _no_credentials(settings, "boto3 found none")
+    return found
+
+
+def _profile_credentials(settings: S3Settings) -> SessionCredentials | None:
     """Credentials of an AWS profile; ``None`` leaves the search to obstore.
 
     obstore reads the environment, web identity, containers and the machine's metadata service, but no profiles.
@@ -189,12 +262,9 @@ def _profile_credentials(settings: S3Settings) -> Boto3CredentialProvider | None
         environment.get("AWS_CONFIG_FILE", "~/.aws/config"),
     )
     if environment.get("AWS_PROFILE") or any(Path(file).expanduser().exists() for file in files):
-        try:
-            from boto3 import Session
-            from obstore.auth.boto3 import Boto3CredentialProvider
-        except ImportError:
-            raise _no_credentials(settings, "AWS profiles are read with boto3, which is not installed") from None
-        return Boto3CredentialProvider(Session(region_name=settings.region))
+        if find_spec("boto3") is None:
+            raise _no_credentials(settings, "AWS profiles are read with boto3, which is not installed")
+        return _session_credentials(settings)
     disabled = environment.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true"
     if disabled and not any(environment.get(name) for name in _OTHER_SOURCES):
         raise _no_credentials(settings, "none in settings or environment, and AWS_EC2_METADATA_DISABLED is set")
@@ -206,64 +276,11 @@ _OTHER_SOURCES = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
-_HINT_CREDENTIALS = "give access_key_id and secret_access_key, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 
 def _no_credentials(settings: S3Settings, cause: str) -> SignInError:
-    return SignInError("open bucket", f"s3://{settings.bucket}", f"no AWS credentials: {cause}", _HINT_CREDENTIALS)
+    return SignInError("open bucket", f"s3://{settings.bucket}", f"no AWS credentials: {cause}", HINT_CREDENTIALS)
 
 
 def wrong_setting(object: str, cause: str, hint: str) -> ConfigError:
     return ConfigError("read S3 settings", object, cause, hint)
-
-
-_HINT_RIGHTS = (
-    "grant s3:PutObject, s3:GetObject, s3:AbortMultipartUpload on the prefix and s3:ListBucket on the bucket; "
-    "with KMS also kms:GenerateDataKey and kms:Decrypt on the key"
-)
-_HINT_REGION = "set region to the bucket's own"
-_HINT_BUSY = "run again; if it goes on, check the network and the store's status"
-
-_REFUSALS: dict[str, tuple[type[SynclineError], str]] = {
-    "NoSuchBucket": (ConfigError, "create the bucket, or correct its name in the url"),
-    "InvalidBucketName": (ConfigError, "correct the bucket's name in the url"),
-    "AccessDenied": (ConfigError, _HINT_RIGHTS),
-    "AllAccessDisabled": (ConfigError, _HINT_RIGHTS),
-    "PermanentRedirect": (ConfigError, _HINT_REGION),
-    "AuthorizationHeaderMalformed": (ConfigError, _HINT_REGION),
-    "RequestTimeTooSkewed": (ConfigError, "set this machine's clock; S3 allows 15 minutes of difference"),
-    "InvalidAccessKeyId": (SignInError, _HINT_CREDENTIALS),
-    "SignatureDoesNotMatch": (SignInError, _HINT_CREDENTIALS),
-    "ExpiredToken": (SignInError, "the temporary credentials ran out: get new ones"),
-    "InvalidToken": (SignInError, _HINT_CREDENTIALS),
-}
-
-
-def s3_code(error: Exception) -> str | None:
-    """S3's error code, which obstore passes on only within its text."""
-    found = re.search(r"<Code>([\w.]+)</Code>", str(error))
-    return found[1] if found else None
-
-
-def s3_error(operation: str, object: str, error: Exception) -> SynclineError:
-    """What obstore's error means to the user; its debug text, which repeats requests, is left out."""
-    text = str(error).partition("\n\nDebug source")[0]
-    code = s3_code(error)
-    said = re.search(r"<Message>([^<]*)</Message>", text)
-    status = re.search(r"status code: (\d{3})", text)
-    cause = f"{code}: {said[1] if said else ''}" if code else text.partition(" - ")[2] or text
-    if code in _REFUSALS:
-        kind, hint = _REFUSALS[code]
-        return kind(operation, object, cause, hint)
-    if "169.254." in text or "metadata" in text.lower():
-        return SignInError(operation, object, "no AWS credentials were found on this machine", _HINT_CREDENTIALS)
-    if code and code.startswith("KMS.") and "Throttling" not in code:
-        return ConfigError(operation, object, cause, "check the KMS key's id, state and policy")
-    number = int(status[1]) if status else 0
-    if number == 401 or number == 403:
-        return ConfigError(operation, object, cause, _HINT_RIGHTS)
-    if 300 <= number < 400 or "configured region" in text:
-        return ConfigError(operation, object, cause, _HINT_REGION)
-    if 400 <= number < 500 and number not in (408, 409, 425, 429) and "Throttling" not in (code or ""):
-        return ConfigError(operation, object, cause, "check the settings against the store's answer")
-    return Transient(operation, object, cause, _HINT_BUSY)

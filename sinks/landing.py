@@ -68,6 +68,12 @@ class Landing:
         secret_access_key: Secret | str | None = None,
         session_token: Secret | str | None = None,
         retries_max: int = 8,
+        checksums: bool = True,
+        role_arn: str | None = None,
+        external_id: str | None = None,
+        role_session_name: str = "syncline",
+        expected_bucket_owner: str | None = None,
+        accelerate: bool = False,
         file_bytes_max: int = FILE_BYTES_MAX,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -80,8 +86,15 @@ class Landing:
             secret_access_key=secret(secret_access_key) if secret_access_key else None,
             session_token=secret(session_token) if session_token else None,
             retries_max=retries_max,
+            checksums=checksums,
+            role_arn=role_arn,
+            external_id=external_id,
+            role_session_name=role_session_name,
+            expected_bucket_owner=expected_bucket_owner,
+            accelerate=accelerate,
         )
-        self.url, self._open = parse_url(url, settings)
+        place = parse_url(url, settings)
+        self.url, self.bucket, self._open = place.url, place.bucket, place.open
         self.file_bytes_max = file_bytes_max
         self._random = random
         self._pool: Callable[[int, str], Executor] = ThreadPoolExecutor
@@ -103,6 +116,11 @@ class Landing:
 
     def __repr__(self) -> str:
         return f"Landing({self.url!r})"
+
+    @property
+    def store(self) -> ObjectStore:
+        """What keeps the objects; for upkeep, which looks behind the manifests."""
+        return self._store
 
     @property
     def _store(self) -> ObjectStore:

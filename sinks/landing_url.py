@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -15,8 +15,33 @@ if TYPE_CHECKING:
     from syncline.sinks.object_store import ObjectStore
 
 
-def parse_url(url: str, settings: S3Settings) -> tuple[str, Callable[[], ObjectStore]]:
-    """The root's name, without secrets, and how to open it; looks at nothing but the text.
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Where on S3 a landing is; ``prefix`` is without slashes around it, perhaps empty."""
+
+    settings: S3Settings
+    prefix: str
+
+    @property
+    def name(self) -> str:
+        return self.settings.bucket
+
+    def key(self, key: str) -> str:
+        """The whole key of what lies at ``key`` below the landing's root."""
+        return f"{self.prefix}/{key}" if self.prefix else key
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A landing's root: its name, without secrets, and how to open it. ``bucket`` is ``None`` where there is none."""
+
+    url: str
+    open: Callable[[], ObjectStore]
+    bucket: Bucket | None = None
+
+
+def parse_url(url: str, settings: S3Settings) -> Place:
+    """Where the landing is; looks at nothing but the text.
 
     Raises:
         ConfigError: a url or settings that cannot work together.
@@ -26,14 +51,15 @@ def parse_url(url: str, settings: S3Settings) -> tuple[str, Callable[[], ObjectS
         _refuse_bucket_settings(url, settings)
         folder = _folder(url, parts)
         root = folder.absolute()  # the same folder, whatever becomes of the working directory
-        return str(folder), lambda: _open_folder(root)
+        return Place(str(folder), lambda: _open_folder(root))
     if parts.scheme == "memory":
         _refuse_bucket_settings(url, settings)
-        return url, lambda: _open_memory(url)
+        return Place(url, lambda: _open_memory(url))
     if parts.scheme == "s3":
-        bucket, prefix = split_url(url)
-        name = f"s3://{bucket}/{prefix}".rstrip("/")
-        return name, lambda: _open_bucket(replace(settings, bucket=bucket), name, prefix)
+        name, prefix = split_url(url)
+        bucket = Bucket(replace(settings, bucket=name), prefix)
+        shown = f"s3://{name}/{prefix}".rstrip("/")
+        return Place(shown, lambda: _open_bucket(bucket, shown), bucket)
     raise _wrong_setting(f"landing {parts.scheme}://", "not a kind of landing", 'use a folder or "s3://bucket/prefix"')
 
 
@@ -68,10 +94,16 @@ def _open_memory(name: str) -> ObjectStore:
     return BucketStore(MemoryStore(), name.rstrip("/"))
 
 
-def _open_bucket(settings: S3Settings, name: str, prefix: str) -> ObjectStore:
+def _open_bucket(bucket: Bucket, name: str) -> ObjectStore:
     from syncline.sinks.object_store import BucketStore
 
+    settings = bucket.settings
     endpoint = endpoint_in_use(settings)
-    if endpoint and is_loopback(urlsplit(endpoint).hostname or ""):
-        return BucketStore(open_bucket(settings), name, prefix)
-    return BucketStore(open_bucket(settings), name, prefix, lambda: open_bucket(settings, signed=False))
+    local = endpoint is not None and is_loopback(urlsplit(endpoint).hostname or "")
+    return BucketStore(
+        open_bucket(settings, owned=True),
+        name,
+        bucket.prefix,
+        stranger=None if local else lambda: open_bucket(settings, signed=False),
+        lister=open_bucket(settings) if settings.expected_bucket_owner else None,
+    )

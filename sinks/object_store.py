@@ -12,6 +12,7 @@ file of any size only when the caller drives the parts himself.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 
-from syncline.connectors.s3 import s3_code, s3_error
+from syncline.connectors.errors import Transient
+from syncline.connectors.s3_errors import s3_code, s3_error
 from syncline.sinks.spool import Spool, disk_errors, private_temporary_folder, sweep
 
 if TYPE_CHECKING:
@@ -33,6 +35,11 @@ PARTS_AT_ONCE = 4
 """One upload holds at most ``PART_BYTES * PARTS_AT_ONCE`` in memory (BOUNDED); several writers upload at once."""
 
 SINGLE_PUT_BYTES_MAX = 16 * 1024 * 1024
+
+CREATE_TRIES = 5
+CREATE_PAUSE_S = 0.2
+"""How often, and how long after the first time, a create is repeated that met another write under way; each pause is
+twice the one before."""
 
 
 class ObjectStore(Protocol):
@@ -75,11 +82,24 @@ class ObjectStore(Protocol):
 
 
 class BucketStore:
-    """A bucket, or a tree in memory, below a prefix. ``stranger`` opens the same bucket without credentials."""
+    """A bucket, or a tree in memory, below a prefix.
 
-    def __init__(self, store: Store, url: str, prefix: str = "", stranger: Callable[[], Store] | None = None) -> None:
+    ``stranger`` opens the same bucket without credentials; ``lister`` is the same bucket as it can be listed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        url: str,
+        prefix: str = "",
+        stranger: Callable[[], Store] | None = None,
+        lister: Store | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.url = url
+        self._sleep = sleep
         self._store = store
+        self._lister = lister or store
         self._stranger = stranger
         self._prefix = f"{prefix}/" if prefix else ""
         self._spool_folder: Path | None = None
@@ -106,12 +126,22 @@ class BucketStore:
             )
 
     def create(self, key: str, data: bytes) -> bool:
-        with _s3_errors("create", self.url, key):
-            try:
-                obstore.put(self._store, self._prefix + key, data, mode="create")
-            except AlreadyExistsError:
-                return False
-            return True
+        """``False`` may mean that an attempt of this very call, whose reply was lost, created it: read it back."""
+        for attempt in range(CREATE_TRIES):
+            with _s3_errors("create", self.url, key):
+                try:
+                    obstore.put(self._store, self._prefix + key, data, mode="create")
+                except AlreadyExistsError as error:
+                    # 409: a write or delete of the key is under way, so nobody knows yet whether it will exist
+                    # (S3 user guide, conditional writes). obstore calls that "exists" as well.
+                    if s3_code(error) != "ConditionalRequestConflict":
+                        return False
+                else:
+                    return True
+            if attempt + 1 < CREATE_TRIES:
+                self._sleep(CREATE_PAUSE_S * 2**attempt)
+        cause = f"another write of it was under way, {CREATE_TRIES} times over"
+        raise Transient("create", f"{self.url}/{key}", cause, "see that only one scheduler runs this pipeline")
 
     def fetch(self, key: str, folder: Path) -> Path:
         operation, path = "get landing file", folder / key
@@ -131,7 +161,7 @@ class BucketStore:
         prefix = f"{self._prefix}{folder}/"
         found: dict[str, int] = {}
         with _s3_errors("list landing files", self.url, folder):
-            for page in obstore.list(self._store, prefix, offset=prefix + after if after else None):
+            for page in obstore.list(self._lister, prefix, offset=prefix + after if after else None):
                 for entry in page:
                     name = entry["path"].removeprefix(prefix)
                     if "/" not in name:

@@ -28,6 +28,8 @@ class FaultProxy:
     endpoint: str = ""
     fault: Callable[[Request], Answer] = lambda request: None
     seen: list[Request] = field(default_factory=list)
+    lose: Callable[[Request], bool] = lambda request: False
+    """Whether the server acts on a request and its reply is then lost: the client sees a 500."""
     cut_after_bytes: int | None = None
     """Ends the connection after so much of an answer's body."""
 
@@ -49,8 +51,11 @@ def proxy_handler(proxy: FaultProxy, upstream: str) -> type[BaseHTTPRequestHandl
             connection = http.client.HTTPConnection(urlsplit(upstream).netloc)
             connection.request(self.command, self.path, body, dict(self.headers))
             with connection.getresponse() as response:
-                self.reply(response.status, response.getheaders(), response.read())
+                status, headers, body = response.status, response.getheaders(), response.read()
             connection.close()
+            if proxy.lose(request):
+                status, headers, body = 500, [], b"<Error><Code>InternalError</Code><Message>lost</Message></Error>"
+            self.reply(status, headers, body)
 
         def reply(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
             self.send_response(status)
