@@ -128,7 +128,7 @@ class Match:
         tables = {"target": self.place.table(self.plan.target)}
         query = fill(skeleton, tables, address=self.address(), live=self.is_live())
         assert isinstance(query, exp.Select)
-        named = (exp.alias_(value, name, quoted=True) for name, value in self._their_identity())
+        named = (exp.alias_(value, name, quoted=True) for name, value in self.their_identity())
         return query.select(*named).subquery()
 
     def theirs(self, name: str) -> exp.Expr:
@@ -144,6 +144,10 @@ class Match:
     def _held_type(self, name: str) -> pa.DataType | None:
         own = self.layout.find(name, self.dialect)
         return self.dialect.arrow_type(self.layout.types[own]) if own else None
+
+    def common_type(self, name: str) -> pa.DataType:
+        """The type that staged and target values of a source column are compared in."""
+        return self._common_type(self.plan.columns.field(name))
 
     def _common_type(self, field: pa.Field) -> pa.DataType:
         """The target's type as soon as ``prepare`` ran; before, the one it is going to have, or else text."""
@@ -168,9 +172,9 @@ class Match:
 
     def same_identity(self) -> exp.Expr:
         """Both rows are of one identity. Neither a key nor a digest is ever null, so plain equality serves."""
-        return exp.and_(*(exp.EQ(this=column(name, "s"), expression=value) for name, value in self._their_identity()))
+        return exp.and_(*(exp.EQ(this=column(name, "s"), expression=value) for name, value in self.their_identity()))
 
-    def _their_identity(self) -> list[tuple[str, exp.Expr]]:
+    def their_identity(self) -> list[tuple[str, exp.Expr]]:
         """The columns of ``identity`` and their values on the target's side."""
         if self.plan.key:
             return [(name, self.theirs(name)) for name in self.plan.key]

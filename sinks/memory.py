@@ -10,16 +10,17 @@ import copy
 import math
 import tempfile
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from syncline.connectors.connector import DELETED_COLUMN, RESERVED_PREFIX, SEQUENCE_COLUMN
+from syncline.connectors.connector import DELETED_COLUMN, RESERVED_PREFIX, SEQUENCE_COLUMN, Tally
 from syncline.connectors.errors import ConfigError, CountMismatch, DataError, FenceLost, NameCollision, SynclineError
 from syncline.sinks import lattice
 from syncline.sinks.guards import check_columns, check_deletes, check_explained, check_owners, check_present
@@ -33,6 +34,7 @@ from syncline.sinks.warehouse import (
     CommitUnit,
     Comparison,
     Difference,
+    Kind,
     Mark,
     RowCounts,
     TablePlan,
@@ -141,11 +143,11 @@ class Memory:
 
     def compare(self, table: TablePlan, differences_max: int = DIFFERENCES_MAX) -> Comparison:
         self.statements += 1
-        return compare(table, self.storage.state.tables[table.target], self._rows(table), differences_max)
+        return _compare(table, self.storage.state.tables[table.target], self._rows(table), differences_max)
 
     def tally(self, table: TablePlan, edges: Sequence[datetime]) -> Sequence[Tally]:
         self.statements += 1
-        return tally(table, self.storage.state.tables[table.target], self._rows(table), edges)
+        return _tally(table, self.storage.state.tables[table.target], self._rows(table), edges)
 
     def close(self) -> None:
         self._staged.clear()
@@ -324,3 +326,57 @@ def _is_recent(plan: TablePlan, old: Row) -> bool:
 def _equal(one: Any, other: Any) -> bool:
     both_nan = isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other)
     return both_nan or one == other
+
+
+def _compare(plan: TablePlan, table: Table, staged: Sequence[Row], differences_max: int) -> Comparison:
+    """Differences of keys that changed at or after the target's watermark are pending, not differences."""
+    winners = {key: row for key, (row, _) in _newest(plan, table, staged).items()}
+    source = {key: row for key, row in winners.items() if not row[DELETED_COLUMN]}
+    live = [(_key(plan, row), row) for row in _live(plan, table)]
+    in_scope = [(key, row) for key, row in live if plan.mode == "snapshot" or key in winners]
+    target = dict(reversed(in_scope))
+    found = [Difference("missing", key) for key in source if key not in target]
+    if plan.on_delete != "ignore":
+        found += [Difference("extra", key) for key in target if key not in source]
+    found += [each for key in source.keys() & target.keys() if (each := _difference(plan, key, source, target))]
+    found = [replace(each, at=_at(plan, source.get(each.key) or target[each.key])) for each in found]
+    differences = [each for each in found if not _is_recent(plan, winners.get(each.key, {}))]
+    doubles = len(in_scope) - len(target)
+    differences += [Difference("extra", key) for key, row in in_scope if target[key] is not row]
+    kinds = {kind: [each for each in differences if each.kind == kind] for kind in get_args(Kind)}
+    return Comparison(
+        rows_source=len(source),
+        rows_target=len(in_scope),
+        **{kind: len(each) for kind, each in kinds.items()},
+        examples=tuple(each for found in kinds.values() for each in found[:differences_max]),
+        pending=len(found) + doubles - len(differences),
+    )
+
+
+def _live(plan: TablePlan, table: Table) -> Iterator[Row]:
+    return (_in_common_types(plan, table, row) for row in table.rows if row.get(DELETED_AT_COLUMN) is None)
+
+
+def _difference(plan: TablePlan, key: Key, source: Mapping[Key, Row], target: Mapping[Key, Row]) -> Difference | None:
+    ours, theirs = source[key], target[key]
+    names = tuple(name for name in plan.columns.names if not _equal(ours[name], theirs[name]))
+    return Difference("stale" if _age(plan, ours) > _age(plan, theirs) else "different", key, names) if names else None
+
+
+def _at(plan: TablePlan, row: Row) -> datetime | None:
+    at = row.get(plan.cursor) if plan.cursor else None
+    return at if isinstance(at, datetime) else None
+
+
+def _tally(plan: TablePlan, table: Table, staged: Sequence[Row], edges: Sequence[datetime]) -> list[Tally]:
+    spared = _newest(plan, table, staged)
+    ranges: list[list[datetime | None]] = [[] for _ in range(len(edges) + 1)]
+    for row in _live(plan, table):
+        if _key(plan, row) not in spared:
+            at = _at(plan, row)
+            ranges[0 if at is None else bisect_right(edges, at)].append(at)
+    known = [[at for at in each if at is not None] for each in ranges]
+    return [
+        Tally(len(each), min(stamps, default=None), max(stamps, default=None))
+        for each, stamps in zip(ranges, known, strict=True)
+    ]

@@ -42,11 +42,17 @@ DELETE_GUARD_ROWS_MIN = 10
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """The few facts about a warehouse that the planner needs; nothing else branches on the warehouse."""
+    """The few facts about a warehouse that the planner needs; nothing else branches on the warehouse.
+
+    ``text_bytes_max`` is the longest text a column holds, ``None`` for one no source reaches; ``nul_in_text`` whether a
+    text may hold U+0000. A text beyond either is refused by name (LOUD), never cut or cleaned.
+    """
 
     name: str
     case_sensitive_names: bool
     name_bytes_max: int
+    nul_in_text: bool = True
+    text_bytes_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +160,9 @@ class CommitCounts:
     """By stream name."""
 
 
+Kind: TypeAlias = Literal["missing", "extra", "stale", "different"]
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One key on which source and target differ. ``columns`` names those that do, for a row that both have.
@@ -162,7 +171,7 @@ class Difference:
     source does not have it, or the target has it twice. ``at`` is the row's cursor, the source's if it has one.
     """
 
-    kind: Literal["missing", "extra", "stale", "different"]
+    kind: Kind
     key: tuple[Any, ...]
     columns: tuple[str, ...] = ()
     at: datetime | None = field(default=None, compare=False)
@@ -258,7 +267,7 @@ class Comparer(Protocol):
         ...
 
     def tally(self, table: TablePlan, edges: Sequence[datetime]) -> Sequence[Tally]:
-        """Counts the target's live rows whose key is not staged, by cursor: below the first edge, and from each edge on.
+        """Counts the target's live rows whose key is not staged, by cursor: below the first edge, then from each on.
 
         ``edges`` ascend; one range more than there are edges is told. A row without a cursor is in the first range.
         ``table`` was loaded, perhaps with no rows, and has a cursor.

@@ -89,14 +89,22 @@ def test_a_merge_is_as_reviewed(name: str) -> None:
     check_snapshot(f"duckdb_merge_{name}", [*statements, ("delete", merge.delete())])
 
 
-@pytest.mark.parametrize("name", ["delete", "mark", "ignore", "no_key", "no_cursor", "wider_target", "duplicates"])
+COMPARED = ["snapshot", "snapshot_mark", "ignore", "snapshot_no_key", "no_cursor", "wider_target", "duplicates"]
+
+
+@pytest.mark.parametrize("name", COMPARED)
 def test_a_comparison_is_as_reviewed(name: str) -> None:
     match = match_of(name)
     statements = [
         ("pair", comparison.pair(match)),
+        ("doubles", comparison.doubles(match)),
         ("compare a range", comparison.compare(match, 0, 999, comparison.columns_to_compare(match))),
-        ("examples", comparison.examples(match)),
+        ("examples", comparison.examples(match, 20)),
+        ("count at once", comparison.count_at_once(match)),
+        ("examples at once", comparison.examples_at_once(match, 20)),
     ]
+    if match.plan.cursor:
+        statements.append(("tally", comparison.tally(match, [at(30), at(60)])))
     check_snapshot(f"duckdb_compare_{name}", statements)
 
 

@@ -8,8 +8,18 @@ SELECT
   "c"."seq",
   "c"."target",
   CASE
-    WHEN "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
+    WHEN COALESCE(
+      (
+        "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
+      ),
+      FALSE
+    )
     THEN 'differs later'
+    WHEN NOT "s"."SystemModstamp" IS NULL
+    AND (
+      "s"."SystemModstamp" > "t"."SystemModstamp" OR "t"."SystemModstamp" IS NULL
+    )
+    THEN 'stale'
     ELSE 'differs'
   END
 FROM "temp"."main"."Account__20240203T040506-abc__changes" AS "c"

@@ -11,9 +11,22 @@ SELECT
     WHEN "t"."rowid" IS NULL AND "s"."_syncline_deleted"
     THEN 'unknown'
     WHEN "s"."_syncline_deleted"
+    AND COALESCE(
+      (
+        "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
+      ),
+      FALSE
+    )
     THEN 'leaving'
+    WHEN "s"."_syncline_deleted"
+    THEN 'extra'
     WHEN "t"."rowid" IS NULL
-    AND "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
+    AND COALESCE(
+      (
+        "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
+      ),
+      FALSE
+    )
     THEN 'later'
     WHEN "t"."rowid" IS NULL
     THEN 'missing'
@@ -36,12 +49,9 @@ FROM (
     FROM "temp"."main"."Account__20240203T040506-abc"
   ) AS "s"
   WHERE
-    NOT "s"."_syncline_deleted"
-    OR (
-      "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
-    )
+    TRUE
 ) AS "s"
-FULL JOIN (
+LEFT JOIN (
   SELECT
     "t"."rowid",
     "t"."Id" AS "Id"
@@ -53,6 +63,33 @@ FULL JOIN (
     "s"."Id" = "t"."Id"
   );
 
+-- doubles
+INSERT INTO "temp"."main"."Account__20240203T040506-abc__changes" (
+  "seq",
+  "target",
+  "action"
+)
+SELECT
+  NULL,
+  "c"."target",
+  'double'
+FROM "temp"."main"."Account__20240203T040506-abc__changes" AS "c"
+JOIN (
+  SELECT
+    "c"."seq" AS "seq",
+    MIN("c"."target") AS "kept"
+  FROM "temp"."main"."Account__20240203T040506-abc__changes" AS "c"
+  WHERE
+    NOT "c"."seq" IS NULL AND NOT "c"."target" IS NULL
+  GROUP BY
+    "c"."seq"
+  HAVING
+    COUNT(*) > 1
+) AS "d"
+  ON "c"."seq" = "d"."seq"
+WHERE
+  "c"."target" <> "d"."kept";
+
 -- compare a range
 INSERT INTO "temp"."main"."Account__20240203T040506-abc__changes" (
   "seq",
@@ -63,8 +100,18 @@ SELECT
   "c"."seq",
   "c"."target",
   CASE
-    WHEN "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
+    WHEN COALESCE(
+      (
+        "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
+      ),
+      FALSE
+    )
     THEN 'differs later'
+    WHEN NOT "s"."SystemModstamp" IS NULL
+    AND (
+      "s"."SystemModstamp" > "t"."SystemModstamp" OR "t"."SystemModstamp" IS NULL
+    )
+    THEN 'stale'
     ELSE 'differs'
   END
 FROM "temp"."main"."Account__20240203T040506-abc__changes" AS "c"
@@ -94,23 +141,24 @@ WHERE
 -- examples
 SELECT
   "c"."action",
+  COALESCE("s"."SystemModstamp", "t"."SystemModstamp") AS "_syncline_at",
   COALESCE("s"."Id", "t"."Id") AS "Id",
-  "s"."Na""me" IS DISTINCT FROM "t"."Na""me" AS "Na""me",
-  "s"."Amount" IS DISTINCT FROM "t"."Amount" AS "Amount",
-  "s"."SystemModstamp" IS DISTINCT FROM "t"."SystemModstamp" AS "SystemModstamp"
+  "s"."Na""me" IS DISTINCT FROM "t"."Na""me" AS "differs_0",
+  "s"."Amount" IS DISTINCT FROM "t"."Amount" AS "differs_1",
+  "s"."SystemModstamp" IS DISTINCT FROM "t"."SystemModstamp" AS "differs_2"
 FROM (
   SELECT
-    "seq",
-    "target",
-    "action"
-  FROM "temp"."main"."Account__20240203T040506-abc__changes"
+    "c"."seq" AS "seq",
+    "c"."target" AS "target",
+    "c"."action" AS "action"
+  FROM "temp"."main"."Account__20240203T040506-abc__changes" AS "c"
   WHERE
-    "action" IN ('differs', 'extra', 'missing')
-  ORDER BY
-    "action" NULLS FIRST,
-    "seq" NULLS FIRST,
-    "target" NULLS FIRST
-  LIMIT 20
+    "c"."action" IN ('differs', 'double', 'extra', 'missing', 'stale')
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY "c"."action"
+      ORDER BY "c"."seq" NULLS FIRST, "c"."target" NULLS FIRST
+    ) <= 20
 ) AS "c"
 LEFT JOIN (
   SELECT
@@ -130,3 +178,238 @@ ORDER BY
   "c"."action" NULLS FIRST,
   "c"."seq" NULLS FIRST,
   "c"."target" NULLS FIRST;
+
+-- count at once
+SELECT
+  "action",
+  COUNT(*)
+FROM (
+  SELECT
+    CASE
+      WHEN "t"."_syncline_synced_at" IS NULL AND "s"."_syncline_deleted"
+      THEN 'unknown'
+      WHEN "s"."_syncline_deleted"
+      AND COALESCE(
+        (
+          "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
+        ),
+        FALSE
+      )
+      THEN 'leaving'
+      WHEN "s"."_syncline_deleted"
+      THEN 'extra'
+      WHEN "t"."_syncline_synced_at" IS NULL
+      AND COALESCE(
+        (
+          "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
+        ),
+        FALSE
+      )
+      THEN 'later'
+      WHEN "t"."_syncline_synced_at" IS NULL
+      THEN 'missing'
+      WHEN "s"."_syncline_seq" IS NULL
+      THEN 'extra'
+      WHEN "t"."_syncline_place" > 1 AND NOT "s"."_syncline_seq" IS NULL
+      THEN 'double'
+      WHEN "s"."Na""me" IS DISTINCT FROM "t"."Na""me"
+      OR "s"."Amount" IS DISTINCT FROM "t"."Amount"
+      OR "s"."SystemModstamp" IS DISTINCT FROM "t"."SystemModstamp"
+      THEN CASE
+        WHEN COALESCE(
+          (
+            "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
+          ),
+          FALSE
+        )
+        THEN 'differs later'
+        WHEN NOT "s"."SystemModstamp" IS NULL
+        AND (
+          "s"."SystemModstamp" > "t"."SystemModstamp" OR "t"."SystemModstamp" IS NULL
+        )
+        THEN 'stale'
+        ELSE 'differs'
+      END
+      ELSE 'unchanged'
+    END AS "action"
+  FROM (
+    SELECT
+      *
+    FROM (
+      SELECT
+        "Id",
+        "Na""me",
+        CAST("Amount" AS TEXT) AS "Amount",
+        "SystemModstamp",
+        "_syncline_deleted",
+        "_syncline_seq",
+        "_syncline_tombstone"
+      FROM "temp"."main"."Account__20240203T040506-abc"
+    ) AS "s"
+    WHERE
+      TRUE
+  ) AS "s"
+  LEFT JOIN (
+    SELECT
+      "t".*,
+      ROW_NUMBER() OVER (PARTITION BY "t"."Id" ORDER BY "t"."SystemModstamp" DESC) AS "_syncline_place"
+    FROM "crm"."main"."Account" AS "t"
+    WHERE
+      TRUE
+  ) AS "t"
+    ON (
+      "s"."Id" = "t"."Id"
+    )
+) AS "j"
+GROUP BY
+  "action"
+ORDER BY
+  "action" NULLS FIRST;
+
+-- examples at once
+SELECT
+  "n"."action",
+  "n"."shown_0",
+  "n"."shown_1",
+  "n"."shown_2",
+  "n"."shown_3",
+  "n"."shown_4"
+FROM (
+  SELECT
+    "j".*,
+    ROW_NUMBER() OVER (PARTITION BY "j"."action" ORDER BY "j"."shown_1") AS "place"
+  FROM (
+    SELECT
+      CASE
+        WHEN "t"."_syncline_synced_at" IS NULL AND "s"."_syncline_deleted"
+        THEN 'unknown'
+        WHEN "s"."_syncline_deleted"
+        AND COALESCE(
+          (
+            "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
+          ),
+          FALSE
+        )
+        THEN 'leaving'
+        WHEN "s"."_syncline_deleted"
+        THEN 'extra'
+        WHEN "t"."_syncline_synced_at" IS NULL
+        AND COALESCE(
+          (
+            "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
+          ),
+          FALSE
+        )
+        THEN 'later'
+        WHEN "t"."_syncline_synced_at" IS NULL
+        THEN 'missing'
+        WHEN "s"."_syncline_seq" IS NULL
+        THEN 'extra'
+        WHEN "t"."_syncline_place" > 1 AND NOT "s"."_syncline_seq" IS NULL
+        THEN 'double'
+        WHEN "s"."Na""me" IS DISTINCT FROM "t"."Na""me"
+        OR "s"."Amount" IS DISTINCT FROM "t"."Amount"
+        OR "s"."SystemModstamp" IS DISTINCT FROM "t"."SystemModstamp"
+        THEN CASE
+          WHEN COALESCE(
+            (
+              "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
+            ),
+            FALSE
+          )
+          THEN 'differs later'
+          WHEN NOT "s"."SystemModstamp" IS NULL
+          AND (
+            "s"."SystemModstamp" > "t"."SystemModstamp" OR "t"."SystemModstamp" IS NULL
+          )
+          THEN 'stale'
+          ELSE 'differs'
+        END
+        ELSE 'unchanged'
+      END AS "action",
+      COALESCE("s"."SystemModstamp", "t"."SystemModstamp") AS "shown_0",
+      COALESCE("s"."Id", "t"."Id") AS "shown_1",
+      "s"."Na""me" IS DISTINCT FROM "t"."Na""me" AS "shown_2",
+      "s"."Amount" IS DISTINCT FROM "t"."Amount" AS "shown_3",
+      "s"."SystemModstamp" IS DISTINCT FROM "t"."SystemModstamp" AS "shown_4"
+    FROM (
+      SELECT
+        *
+      FROM (
+        SELECT
+          "Id",
+          "Na""me",
+          CAST("Amount" AS TEXT) AS "Amount",
+          "SystemModstamp",
+          "_syncline_deleted",
+          "_syncline_seq",
+          "_syncline_tombstone"
+        FROM "temp"."main"."Account__20240203T040506-abc"
+      ) AS "s"
+      WHERE
+        TRUE
+    ) AS "s"
+    LEFT JOIN (
+      SELECT
+        "t".*,
+        ROW_NUMBER() OVER (PARTITION BY "t"."Id" ORDER BY "t"."SystemModstamp" DESC) AS "_syncline_place"
+      FROM "crm"."main"."Account" AS "t"
+      WHERE
+        TRUE
+    ) AS "t"
+      ON (
+        "s"."Id" = "t"."Id"
+      )
+  ) AS "j"
+  WHERE
+    "j"."action" IN ('differs', 'double', 'extra', 'missing', 'stale')
+) AS "n"
+WHERE
+  "n"."place" <= 20
+ORDER BY
+  "n"."action" NULLS FIRST,
+  "n"."place" NULLS FIRST;
+
+-- tally
+SELECT
+  "part",
+  COUNT(*),
+  MIN("at"),
+  MAX("at")
+FROM (
+  SELECT
+    CASE
+      WHEN "t"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
+      THEN 2
+      WHEN "t"."SystemModstamp" >= CAST('2024-01-01 00:00:30.000000+00:00' AS TIMESTAMPTZ)
+      THEN 1
+      ELSE 0
+    END AS "part",
+    "t"."SystemModstamp" AS "at"
+  FROM "crm"."main"."Account" AS "t"
+  WHERE
+    TRUE
+    AND NOT EXISTS(
+      SELECT
+        1
+      FROM (
+        SELECT
+          "Id",
+          "Na""me",
+          CAST("Amount" AS TEXT) AS "Amount",
+          "SystemModstamp",
+          "_syncline_deleted",
+          "_syncline_seq",
+          "_syncline_tombstone"
+        FROM "temp"."main"."Account__20240203T040506-abc"
+      ) AS "s"
+      WHERE
+        (
+          "s"."Id" = "t"."Id"
+        )
+    )
+) AS "counted"
+GROUP BY
+  "part"
+ORDER BY
+  "part" NULLS FIRST;
