@@ -1,0 +1,136 @@
+"""What a run costs: what this process can count, and what the account's history says afterwards."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from syncline.sinks.snowflake_settings import CREDITS_PER_HOUR
+
+RESUME_S_MIN = 60.0
+"""Each resume of a warehouse is billed for a minute at least (Snowflake guide, warehouse considerations)."""
+
+_NO_WAREHOUSE = re.compile(
+    r"\s*(?:BEGIN|COMMIT|ROLLBACK|SHOW|DESC|DESCRIBE|USE|ALTER|DROP|PUT|GET|LIST|REMOVE|TRUNCATE|GRANT"
+    r"|CREATE(?!\b.*\bAS\b\s*\(?\s*(?:SELECT|WITH)\b)|SELECT\s+(?:CURRENT_\w+\(\)|SYSTEM\$\w+\(\s*'?-?\w*'?\s*\))\s*$)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def needs_warehouse(statement: str) -> bool:
+    """Whether it runs on a warehouse; what only touches metadata or files does not. In doubt it does."""
+    return not _NO_WAREHOUSE.match(statement)
+
+
+@dataclass
+class Meter:
+    """Counts what one warehouse object sends. ``clock`` is monotonic, in seconds."""
+
+    size: str = "XSMALL"
+    clock: Callable[[], float] = time.monotonic
+    statements: int = 0
+    bytes_loaded: int = 0
+    first_s: float | None = None
+    last_s: float | None = None
+
+    def now_s(self) -> float:
+        return self.clock()
+
+    def sent(self, statement: str, began_s: float) -> None:
+        """Called when a statement has ended, well or not."""
+        self.statements += 1
+        if needs_warehouse(statement):
+            self.first_s = began_s if self.first_s is None else self.first_s
+            self.last_s = self.clock()
+
+    def reset(self) -> None:
+        """A new run begins."""
+        self.statements = self.bytes_loaded = 0
+        self.first_s = self.last_s = None
+
+    @property
+    def warehouse_s(self) -> float:
+        """From the first statement that needed the warehouse to the end of the last: it does not suspend between."""
+        return 0.0 if self.first_s is None or self.last_s is None else self.last_s - self.first_s
+
+    @property
+    def credits(self) -> float:
+        """Had the warehouse been resumed for this run alone; the wait until it suspends comes on top."""
+        if self.first_s is None:
+            return 0.0
+        return CREDITS_PER_HOUR[self.size] * max(self.warehouse_s, RESUME_S_MIN) / 3600
+
+    def report(self) -> dict[str, Any]:
+        """For the run's report."""
+        return {
+            "statements": self.statements,
+            "warehouse_s": round(self.warehouse_s, 3),
+            "bytes_loaded": self.bytes_loaded,
+            "credits_estimated": round(self.credits, 6),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One pipeline's day, or one run's, as ACCOUNT_USAGE has it; credits are ``None`` where nothing is attributed."""
+
+    day: str
+    pipeline: str
+    runs: int
+    queries: int
+    credits: float | None
+    bytes_scanned: int
+
+
+def history_query(pipeline: str, days: int) -> str:
+    """Credits and queries by day, of statements whose tag names the pipeline.
+
+    QUERY_ATTRIBUTION_HISTORY is up to eight hours behind and has no row for queries of less than about 100 ms and no
+    share of idle time (Snowflake reference, ACCOUNT_USAGE).
+    """
+    from sqlglot import exp, parse_one
+
+    skeleton = """
+        SELECT
+            TO_CHAR(DATE_TRUNC('DAY', q.start_time), 'YYYY-MM-DD') AS day,
+            COUNT(DISTINCT TRY_PARSE_JSON(q.query_tag):run::VARCHAR) AS runs,
+            COUNT(*) AS queries,
+            SUM(a.credits_attributed_compute) AS credits,
+            SUM(q.bytes_scanned) AS bytes_scanned
+        FROM snowflake.account_usage.query_history AS q
+        LEFT JOIN snowflake.account_usage.query_attribution_history AS a ON a.query_id = q.query_id
+        WHERE q.start_time >= DATEADD(DAY, :days, CURRENT_TIMESTAMP())
+            AND TRY_PARSE_JSON(q.query_tag):app::VARCHAR = 'syncline'
+            AND TRY_PARSE_JSON(q.query_tag):pipeline::VARCHAR = :pipeline
+        GROUP BY 1
+        ORDER BY 1
+    """
+    holes: Mapping[str, exp.Expr] = {
+        "days": exp.Literal.number(-days),
+        "pipeline": exp.Literal.string(pipeline.replace("\\", "\\\\")),
+    }
+    tree = parse_one(skeleton, read="snowflake")
+    filled = tree.transform(lambda node: holes[node.name].copy() if isinstance(node, exp.Placeholder) else node)
+    return filled.sql(dialect="snowflake", pretty=True)
+
+
+def costs_of(rows: list[dict[str, Any]], pipeline: str) -> list[Cost]:
+    """The answer to :func:`history_query`."""
+    found = []
+    for row in rows:
+        by_name = {name.lower(): value for name, value in row.items()}
+        spent = by_name["credits"]
+        found.append(
+            Cost(
+                day=str(by_name["day"]),
+                pipeline=pipeline,
+                runs=int(by_name["runs"] or 0),
+                queries=int(by_name["queries"] or 0),
+                credits=None if spent is None else float(spent),
+                bytes_scanned=int(by_name["bytes_scanned"] or 0),
+            )
+        )
+    return found
