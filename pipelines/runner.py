@@ -73,6 +73,9 @@ def run(
         pipeline, new_report(pipeline, "run", seams), events, stop or StopSignal(), allow_deletes, seams or Seams()
     )
     with recorded(context):
+        for stream in chosen:
+            # Also one that has nothing to read, because the source's clock stands where its watermark does.
+            context.report.stream(stream.name)
         horizon = context.connector.horizon()
         schemas = describe(context, chosen)
         if pipeline.commit == "together":

@@ -72,7 +72,8 @@ def _counts(streams: Mapping[str, Document], wide: bool) -> Table:
     table = _table("stream", "api", *(("window from", "window to") if wide else ()), right=shown)
     for name, each in sorted(streams.items()):
         window = each.get("window") or {}
-        bounds = (instant(window.get("low"), "the beginning"), instant(window.get("high"), "-")) if wide else ()
+        low = instant(window.get("low"), "the beginning" if window else "-")
+        bounds = (low, instant(window.get("high"), "-")) if wide else ()
         table.add_row(name, each.get("api") or "-", *bounds, *(number(each.get(count)) for count in shown))
     if len(streams) > 1:
         sums = (number(sum(each.get(count) or 0 for each in streams.values())) for count in shown)

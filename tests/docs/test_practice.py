@@ -46,8 +46,13 @@ def script_of(block: Block) -> list[str]:
     return ["bash", "-e", "-o", "pipefail", "-c", "\n".join(typed)]
 
 
-def walk(page: str, folder: Path, address: str, environment: dict[str, str]) -> list[str]:
-    """Runs the page's journey in the folder, up to the first step that fails; returns what each step printed."""
+def walk(page: str, folder: Path, org: SandboxProcess, environment: dict[str, str]) -> list[str]:
+    """Runs the page's journey in the folder, up to the first step that fails; returns what each step printed.
+
+    A reader takes a moment between the steps. The org's clock tells whole seconds, and within one of them a second run
+    has nothing to read, not even the overlap.
+    """
+    address = org.url.removeprefix("http://")
     printed = []
     for block in blocks(page):
         if "practice" not in block.tags:
@@ -56,6 +61,7 @@ def walk(page: str, folder: Path, address: str, environment: dict[str, str]) -> 
         done = subprocess.run(script, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, f"{block.place}\n{block.text}\n{done.stdout}\n{done.stderr}"
         printed.append(done.stdout)
+        org.control("advance", seconds=2)
         point(folder, address)
     return printed
 
@@ -75,7 +81,7 @@ def test_a_page_s_journey_ends_well_and_prints_what_is_shown(
     if page != "docs/getting-started.md":
         subprocess.run(["syncline", "init"], cwd=tmp_path, env=environment, capture_output=True, check=True)
         point(tmp_path, address)
-    printed = walk(page, tmp_path, address, environment)
+    printed = walk(page, tmp_path, org, environment)
     assert printed[-1].count(" equal") == 3, "the last step proves that the three tables equal the org"
     words = set("\n".join(printed).split())
     assert not [heading for heading in headings(page) if not set(heading.split()) <= words]

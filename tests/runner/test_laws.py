@@ -11,6 +11,7 @@ import pytest
 
 from syncline.connectors.connector import Batch
 from syncline.connectors.errors import CountMismatch, LeaseHeld, MassDelete
+from syncline.pipelines import runner
 from syncline.pipelines.pipeline import Stream
 from tests.runner.world import ACCOUNT, World, accounts
 
@@ -71,6 +72,17 @@ def test_an_idle_run_does_not_touch_the_warehouse_although_the_overlap_has_rows(
     assert report.status == "idle"
     assert report.warehouse_statements == 0
     assert report.streams["Account"].known == 1, "the overlap's row was read again and known"
+
+
+def test_a_run_within_the_same_second_of_the_source_reports_every_stream(world: World) -> None:
+    """Nothing can be read then, not even the overlap; whoever reads the report finds its streams all the same."""
+    world.run()
+    report = runner.run(world.pipeline(), events=world.events, seams=world.seams())
+    assert report.status == "idle"
+    assert {name: (each.read, each.window) for name, each in report.streams.items()} == {
+        "Account": (0, None),
+        "Contact": (0, None),
+    }
 
 
 def test_over_the_digest_bound_the_merge_finds_rows_unchanged(world: World) -> None:
