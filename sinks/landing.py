@@ -225,7 +225,12 @@ class Landing:
         from syncline.sinks.landing_check import check_store
 
         try:
-            return check_store(self._store, self._random(8).hex())
+            findings = check_store(self._store, self._random(8).hex())
+            if self.bucket is not None:
+                from syncline.sinks.bucket_check import check_bucket
+
+                findings += check_bucket(self.bucket, f"landing {self.url}")
+            return findings
         except SynclineError as error:
             return [
                 Finding(
