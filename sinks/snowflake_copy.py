@@ -6,8 +6,8 @@
     landing elsewhere ── PUT ──▶ internal stage ──────────────────▶ COPY INTO staging ──▶ REMOVE
 
 Files are always listed by name: a listing of the stage could pick up what no manifest names (SEALED-MANIFEST), and is
-slower. A session that is lost during COPY leaves it open whether it loaded, so the table is emptied, which also clears
-its load history, and all of it is copied again.
+slower. A session that is lost during COPY leaves it open whether it loaded, so the engine makes the table anew, which
+has no load history, and copies all of it again; what a COPY that still ran would load goes with the old table.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ from syncline.connectors.connector import SliceKind
 from syncline.connectors.errors import ConfigError, CountMismatch, SynclineError, Transient
 from syncline.sinks.manifest import FileEntry
 from syncline.sinks.snowflake_cost import Meter
-from syncline.sinks.snowflake_errors import SessionGone
-from syncline.sinks.snowflake_session import RECONNECTS_MAX, SnowflakeSession
+from syncline.sinks.snowflake_session import SnowflakeSession
 from syncline.sinks.snowflake_settings import Name, Settings
 
 if TYPE_CHECKING:
@@ -92,10 +91,6 @@ def show_stages(stage: Name) -> str:
     """Those whose name is like the stage's; the caller compares names, for ``_`` stands for any sign here."""
     schema = Name(stage.parts[:-1]).sql()
     return f"SHOW STAGES LIKE {text(stage.last)} IN SCHEMA {schema}"
-
-
-def truncate(table: exp.Table) -> str:
-    return f"TRUNCATE TABLE {table.sql(dialect='snowflake', identify=True)}"
 
 
 def text(value: str) -> str:
@@ -222,17 +217,8 @@ class Copier:
 
     def _load(self, session: SnowflakeSession, table: exp.Table, source: Source, files: Sequence[FileEntry]) -> int:
         statements = copy_statements(table, source, exact=self._settings.names == "exact")
-        for attempt in range(RECONNECTS_MAX + 1):
-            try:
-                if attempt:
-                    session.reopen()
-                    session.run(truncate(table))
-                loaded = [row for statement in statements for row in session.attempt(statement)]
-                return _counted(loaded, source, files)
-            except SessionGone:
-                if attempt == RECONNECTS_MAX:
-                    raise
-        raise AssertionError("unreachable")
+        loaded = [row for statement in statements for row in session.named_rows(statement)]
+        return _counted(loaded, source, files)
 
 
 def _below_one_folder(paths: Sequence[str]) -> tuple[str, tuple[str, ...]]:
@@ -281,13 +267,13 @@ def _counted(rows: Sequence[Mapping[str, Any]], source: Source, files: Sequence[
     for name, entry in zip(source.names, files, strict=True):
         # The report may spell a file with its bucket, with its stage, or as it was listed.
         found = (row for row in reported.get(basename(name), ()) if f"/{row['file']}".endswith(f"/{name}"))
-        row = next(found, None)
-        if row is None:
+        told = next(found, None)
+        if told is None:
             said = "; ".join(str(value) for row in rows[:1] for value in row.values() if value is not None)
             raise _mismatch(entry, f"Snowflake did not report it ({said or 'nothing was said'})")
-        status, loaded = str(row["status"]).upper(), int(row["rows_loaded"] or 0)
+        status, loaded = str(told["status"]).upper(), int(told["rows_loaded"] or 0)
         if status != "LOADED" or loaded != entry.rows:
-            first = f", {row['first_error']}" if row.get("first_error") else ""
+            first = f", {told['first_error']}" if told.get("first_error") else ""
             raise _mismatch(entry, f"{loaded} rows are {status.lower()}{first}, its manifest says {entry.rows}")
         total += loaded
     return total

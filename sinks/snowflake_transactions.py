@@ -96,10 +96,6 @@ def describe(id: str) -> str:
     return f"DESCRIBE TRANSACTION {_number(id)}"
 
 
-def cancel_queries(session_id: int) -> str:
-    return f"SELECT SYSTEM$CANCEL_ALL_QUERIES({_number(str(session_id))})"
-
-
 def running(rows: Iterable[Mapping[str, Any]]) -> list[Running]:
     """What SHOW TRANSACTIONS said, by its columns' names: their order is not promised."""
     return [Running(str(row["id"]), str(row.get("name", "")), str(row.get("started_on", ""))) for row in rows]
