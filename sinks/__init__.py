@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from syncline.sinks.landing import Landing
     from syncline.sinks.manifest import FileEntry, Manifest
     from syncline.sinks.memory import Memory
+    from syncline.sinks.postgres import Postgres
     from syncline.sinks.warehouse import (
         Capabilities,
         CommitCounts,
@@ -40,6 +41,7 @@ __all__ = [
     "Manifest",
     "Mark",
     "Memory",
+    "Postgres",
     "RowCounts",
     "TablePlan",
     "Warehouse",
@@ -52,6 +54,7 @@ _HOMES = {
     "Landing": "landing",
     "Manifest": "manifest",
     "Memory": "memory",
+    "Postgres": "postgres",
 }
 
 

@@ -98,7 +98,7 @@ def seed_watermark(pipeline: str, stream: str, at: datetime, place: Place, diale
 
 
 def move_watermarks(unit: CommitUnit, committed_at: datetime, place: Place, dialect: Dialect) -> str:
-    """Compare-and-set of all the unit's watermarks; as many rows change as there are marks, or another run was first."""
+    """Compare-and-set of all the unit's watermarks: a row a mark changes, or another run was first."""
     marks = sorted(unit.marks, key=lambda mark: mark.stream)
 
     def by_stream(values: Sequence[exp.Expr]) -> exp.Expr:
@@ -135,8 +135,8 @@ def _stamp(value: datetime | None) -> exp.Expr:
 
 
 def lock(place: Place, dialect: Dialect) -> str:
-    """Keeps other commits away from the bookkeeping until this one ends (Redshift guide, LOCK)."""
-    return f"LOCK TABLE {dialect.render(place.table(WATERMARKS_TABLE))}"
+    """Keeps other writers away from the bookkeeping until this transaction ends, where the dialect has such a thing."""
+    return dialect.lock.format(table=dialect.render(place.table(WATERMARKS_TABLE)))
 
 
 def insert_run(unit: CommitUnit, committed_at: datetime, place: Place, dialect: Dialect) -> str:

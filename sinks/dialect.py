@@ -7,11 +7,11 @@ Statements are sqlglot trees from start to end: skeletons are written as SQL wit
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import pyarrow as pa
 import sqlglot
@@ -20,7 +20,7 @@ from sqlglot import exp
 from syncline.sinks.duckdb_settings import CAPABILITIES
 from syncline.sinks.warehouse import Capabilities
 
-
+T = TypeVar("T", bound=exp.Expr)
 Names: TypeAlias = Literal["exact", "upper", "lower"]
 
 
@@ -34,7 +34,7 @@ class Widening:
     columns: tuple[str, ...]
 
 
-def alter_type(widening: Widening) -> list[exp.Expr]:
+def alter_type(widening: Widening) -> Sequence[exp.Expr]:
     """The plain way: ALTER COLUMN TYPE, its values converted."""
     name = exp.to_identifier(widening.column, quoted=True)
     action = exp.AlterColumn(this=name, dtype=widening.type)
@@ -63,8 +63,8 @@ class Dialect:
     ``staging_kind`` is what a staging table is made as, ``replaces_tables`` that CREATE OR REPLACE makes it;
     ``merges`` that one MERGE may update, delete and insert under conditions; ``overwrites`` that INSERT OVERWRITE
     replaces a table's rows within a transaction; ``keys_targets`` that a declared primary key is enforced;
-    ``adds_if_absent`` that ADD COLUMN IF NOT EXISTS is known; ``locks`` that the bookkeeping is locked before it is
-    written. ``widen``, ``differs`` and ``digest`` spell what has no common spelling.
+    ``adds_if_absent`` that ADD COLUMN IF NOT EXISTS is known; ``lock`` the statement, with ``{table}``, that keeps
+    other writers from the bookkeeping. ``widen``, ``differs`` and ``digest`` spell what has no common spelling.
     """
 
     name: str
@@ -81,16 +81,22 @@ class Dialect:
     overwrites: bool = False
     keys_targets: bool = False
     adds_if_absent: bool = True
-    locks: bool = False
+    lock: str = ""
     prunes_by_bounds: bool = False
-    widen: Callable[[Widening], list[exp.Expr]] = alter_type
+    widen: Callable[[Widening], Sequence[exp.Expr]] = alter_type
     differs: Callable[[exp.Expr, exp.Expr, pa.DataType], exp.Expr] = is_distinct
     digest: Callable[[exp.Expr], exp.Expr] = sha256_hex
 
     def render(self, tree: exp.Expr) -> str:
-        if self.names != "exact":
-            tree = tree.copy().transform(self._spelled, copy=False)
-        return tree.sql(dialect=self.name, identify=True, pretty=True)
+        return self.spelled(tree).sql(dialect=self.name, identify=True, pretty=True)
+
+    def spelled(self, tree: T) -> T:
+        """The same tree with its names as this warehouse keeps them."""
+        return tree if self.names == "exact" else tree.copy().transform(self._spell_node, copy=False)
+
+    def render_exact(self, tree: exp.Expr) -> str:
+        """A statement upon the warehouse's own catalog, whose names are nobody's to spell."""
+        return tree.sql(dialect=self.name, pretty=True)
 
     def spell(self, name: str) -> str:
         """The source's name as this warehouse keeps it; only ASCII letters have a case there that plain SQL folds."""
@@ -98,7 +104,7 @@ class Dialect:
             return name
         return (name.encode().upper() if self.names == "upper" else name.encode().lower()).decode()
 
-    def _spelled(self, node: exp.Expr) -> exp.Expr:
+    def _spell_node(self, node: exp.Expr) -> exp.Expr:
         # Where a table lives was said by the user, and a column found in the catalog is spelled as it is there.
         kept = node.arg_key in ("db", "catalog") and isinstance(node.parent, exp.Table)
         if isinstance(node, exp.Identifier) and not kept and not node.meta.get("final"):
@@ -126,7 +132,7 @@ class Dialect:
         if text.endswith("[]"):
             item = self.arrow_type(text[:-2])
             return None if item is None else pa.list_(item)
-        if match := re.fullmatch(r"(?:DECIMAL|NUMERIC)\((\d+),\s*(\d+)\)", text):
+        if match := re.fullmatch(r"(?:DECIMAL|NUMERIC|NUMBER)\((\d+),\s*(\d+)\)", text, re.IGNORECASE):
             return pa.decimal128(int(match[1]), int(match[2]))
         wanted = _known_type(text, self.name).this
         if _known_type(text, self.name).expressions:

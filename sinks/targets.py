@@ -5,7 +5,7 @@ Pure functions: what the plans want and what the catalog shows go in, repeatable
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -91,10 +91,19 @@ def bookkeeping(place: Place, dialect: Dialect) -> list[str]:
 
     The watermarks' primary key is what keeps two first runs from both winning (FENCED-COMMIT).
     """
-    schema = exp.Create(this=exp.table_(place.schema, db=place.catalog, quoted=True), kind="SCHEMA", exists=True)
+    return [create_schema(place, dialect), *missing_bookkeeping(place, (), dialect)]
+
+
+def create_schema(place: Place, dialect: Dialect) -> str:
+    return dialect.render(exp.Create(this=place.schema_table(), kind="SCHEMA", exists=True))
+
+
+def missing_bookkeeping(place: Place, shown: Collection[str], dialect: Dialect) -> list[str]:
+    """What makes those bookkeeping tables that are not among the folded names shown."""
     watermarks = _create(place.table(WATERMARKS_TABLE), WATERMARKS_COLUMNS, dialect, WATERMARKS_KEY)
     runs = _create(place.table(RUNS_TABLE), RUNS_COLUMNS, dialect)
-    return [dialect.render(tree) for tree in (schema, watermarks, runs)]
+    trees = {WATERMARKS_TABLE: watermarks, RUNS_TABLE: runs}
+    return [dialect.render(tree) for name, tree in trees.items() if dialect.fold(name) not in shown]
 
 
 def target_columns(plan: TablePlan) -> dict[str, pa.DataType]:

@@ -1,0 +1,183 @@
+"""Staging tables of a warehouse behind a network: one a kind of landed file, each with exactly its file's columns.
+
+::
+
+    records     the stream's columns, _syncline_deleted, _syncline_seq        ─┐
+    tombstones  key and cursor,       _syncline_deleted, _syncline_seq        ─┴▶ source: one query over both
+
+A table that has its file's columns in its file's order is right for a COPY by name and for one by position. The names
+begin with a digest of the pipeline's name: what a dead run left is recognised by it, and dropped by the next run.
+
+Pure functions: plan in, SQL out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from sqlglot import exp
+
+from syncline.connectors.connector import DELETED_COLUMN, SEQUENCE_COLUMN, SliceKind
+from syncline.sinks import lattice
+from syncline.sinks.dialect import Dialect, Place, column, fill, number
+from syncline.sinks.manifest import Manifest
+from syncline.sinks.staging import TOMBSTONE_COLUMN, digest_of_digests
+from syncline.sinks.warehouse import TablePlan
+
+PREFIX_CHARS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """One stream's staging tables in one run; ``columns`` are those of the landed ``records`` files."""
+
+    plan: TablePlan
+    columns: pa.Schema
+    kinds: tuple[SliceKind, ...]
+    place: Place
+    dialect: Dialect
+
+    @staticmethod
+    def of(plan: TablePlan, manifest: Manifest, place: Place, dialect: Dialect) -> Staging:
+        landed = {entry.kind for entry in manifest.files}
+        kinds: tuple[SliceKind, ...] = tuple(kind for kind in ("records", "tombstones") if kind in landed)
+        return Staging(plan, manifest.columns, kinds or ("records",), place, dialect)
+
+    # --- tables ---------------------------------------------------------------------------------------------------
+
+    def table(self, kind: SliceKind) -> exp.Table:
+        plan = self.plan
+        name = table_name(plan.pipeline, plan.stream, plan.run_id, kind, self.dialect.capabilities.name_bytes_max)
+        return self.place.table(name)
+
+    def layout(self, kind: SliceKind) -> pa.Schema:
+        """The columns of the landed files, in their order."""
+        kept = {*self.plan.key, self.plan.cursor}
+        fields = [field for field in self.columns if kind == "records" or field.name in kept]
+        flags = [pa.field(DELETED_COLUMN, pa.bool_(), False), pa.field(SEQUENCE_COLUMN, pa.int64(), False)]
+        return pa.schema([*fields, *flags])
+
+    def create(self, kind: SliceKind) -> list[str]:
+        """Makes the table anew and empty; repeatable."""
+        columns: list[exp.Expr] = []
+        for field in self.layout(kind):
+            canonical = lattice.canonical(field.type)
+            assert canonical is not None  # prepare refused it
+            type = self.dialect.staging_type(field.type, canonical)
+            columns.append(exp.ColumnDef(this=exp.to_identifier(field.name, quoted=True), kind=type))
+        made = {"transient": exp.TransientProperty, "unlogged": exp.UnloggedProperty}.get(self.dialect.staging_kind)
+        create = exp.Create(
+            this=exp.Schema(this=self.table(kind), expressions=columns),
+            kind="TABLE",
+            replace=self.dialect.replaces_tables,
+            properties=None if made is None else exp.Properties(expressions=[made()]),
+        )
+        statements = [self.dialect.render(create)]
+        return statements if self.dialect.replaces_tables else [self.drop(kind), *statements]
+
+    def drop(self, kind: SliceKind) -> str:
+        return self.dialect.render(fill("DROP TABLE IF EXISTS staged", {"staged": self.table(kind)}))
+
+    # --- what is in them ------------------------------------------------------------------------------------------
+
+    def source(self) -> exp.Subquery:
+        """The staged rows of both kinds: the plan's columns in its types, and the three flags."""
+        parts = [self._part(kind) for kind in self.kinds]
+        query: exp.Query = parts[0] if len(parts) == 1 else exp.union(*parts, distinct=False)
+        return query.subquery()
+
+    def _part(self, kind: SliceKind) -> exp.Select:
+        present = self.layout(kind)
+        selected: list[exp.Expr] = []
+        for field in self.plan.columns:
+            type = lattice.canonical(field.type)
+            assert type is not None
+            value: exp.Expr = exp.null()
+            held = None
+            if field.name in present.names:
+                value, landed = column(field.name), present.field(field.name).type
+                held = self.dialect.staging_type(landed, lattice.canonical(landed))
+            if held != self.dialect.column_type(type):
+                value = exp.cast(value, self.dialect.column_type(type))
+            selected.append(exp.alias_(value, field.name, quoted=True))
+        tombstone = exp.true() if kind == "tombstones" else exp.false()
+        flags = [column(DELETED_COLUMN), column(SEQUENCE_COLUMN), exp.alias_(tombstone, TOMBSTONE_COLUMN, quoted=True)]
+        return exp.select(*selected, *flags).from_(self.table(kind))
+
+    def measure(self) -> str:
+        """One row: rows, rows without a whole key, deletions, different keys, the least and the largest first key."""
+        keys = exp.select(*(exp.alias_(each, f"key_{n}", quoted=True) for n, each in enumerate(self._identity())))
+        first = column(self.plan.key[0]) if self.plan.key else exp.null()
+        incomplete = exp.or_(*(column(name).is_(exp.null()) for name in self.plan.key)) if self.plan.key else None
+        query = fill(
+            "SELECT COUNT(*), SUM(CASE WHEN :incomplete THEN 1 ELSE 0 END),"
+            " SUM(CASE WHEN _syncline_deleted THEN 1 ELSE 0 END), (SELECT COUNT(*) FROM distinct_keys), MIN(:first),"
+            " MAX(:first) FROM staged AS s",
+            {
+                "staged": self.source(),
+                "distinct_keys": keys.from_(exp.alias_(self.source(), "k", table=True, quoted=True))
+                .distinct()
+                .subquery("keys"),
+            },
+            incomplete=exp.false() if incomplete is None else incomplete,
+            first=first,
+        )
+        return self.dialect.render(query)
+
+    def supersede(self, kind: SliceKind) -> str:
+        """NEWEST-WINS among a key's staged rows: the largest cursor, then the later row; the others go."""
+        order = [exp.Ordered(this=column(SEQUENCE_COLUMN), desc=True, nulls_first=False)]
+        if self.plan.cursor:
+            order.insert(0, exp.Ordered(this=column(self.plan.cursor), desc=True, nulls_first=False))
+        rank = exp.Window(this=exp.RowNumber(), partition_by=self._identity(), order=exp.Order(expressions=order))
+        ranked = exp.select(column(SEQUENCE_COLUMN), exp.alias_(rank, "rank", quoted=True))
+        ranked = ranked.from_(exp.alias_(self.source(), "s", table=True, quoted=True))
+        statement = fill(
+            "DELETE FROM staged WHERE _syncline_seq IN (SELECT r._syncline_seq FROM ranked AS r WHERE r.rank > :one)",
+            {"staged": self.table(kind), "ranked": ranked.subquery()},
+            one=number(1),
+        )
+        return self.dialect.render(statement)
+
+    def _identity(self) -> list[exp.Expr]:
+        if self.plan.key:
+            return [column(name) for name in self.plan.key]
+        return [digest_of_digests((column(name) for name in self.plan.columns.names), self.dialect)]
+
+
+def prefix(pipeline: str) -> str:
+    """What the names of a pipeline's staging tables begin with."""
+    return f"s{hashlib.sha256(pipeline.encode()).hexdigest()[: PREFIX_CHARS - 2]}_"
+
+
+def table_name(pipeline: str, stream: str, run_id: str, kind: SliceKind, bytes_max: int) -> str:
+    """``<pipeline's digest>_<run>_<stream>``, cut to the warehouse's bound with a digest in place of what is cut."""
+    tail = "_t" if kind == "tombstones" else ""
+    plain = f"{run_id}_{stream}"
+    room = bytes_max - PREFIX_CHARS - len(tail)
+    if len(plain.encode()) > room or not plain.isascii():
+        digest = hashlib.sha256(plain.encode()).hexdigest()[:16]
+        kept = "".join(sign for sign in plain if sign.isascii())[: room - len(digest) - 1]
+        plain = f"{kept}_{digest}"
+    return f"{prefix(pipeline)}{plain}{tail}"
+
+
+def drop_dead(
+    tables: Iterable[str], pipeline: str, run_ids: Sequence[str], place: Place, dialect: Dialect
+) -> list[str]:
+    """Drops of what earlier runs of the pipeline left; ``tables`` as the catalog spells them.
+
+    The lease lets one run of a pipeline load at a time, so another run's table is a dead run's.
+    """
+    own = dialect.fold(prefix(pipeline))
+    living = tuple(own + dialect.fold(run_id) for run_id in run_ids)
+    dead = [name for name in tables if dialect.fold(name).startswith(own) and not dialect.fold(name).startswith(living)]
+    drops = []
+    for name in dead:
+        table = place.table(name)
+        table.this.meta["final"] = True
+        drops.append(dialect.render(fill("DROP TABLE IF EXISTS staged", {"staged": table})))
+    return drops
