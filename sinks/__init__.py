@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from syncline.sinks.manifest import FileEntry, Manifest
     from syncline.sinks.memory import Memory
     from syncline.sinks.postgres import Postgres
+    from syncline.sinks.snowflake import Snowflake
     from syncline.sinks.warehouse import (
         Capabilities,
         CommitCounts,
@@ -43,6 +44,7 @@ __all__ = [
     "Memory",
     "Postgres",
     "RowCounts",
+    "Snowflake",
     "TablePlan",
     "Warehouse",
     "Watermark",
@@ -55,6 +57,7 @@ _HOMES = {
     "Manifest": "manifest",
     "Memory": "memory",
     "Postgres": "postgres",
+    "Snowflake": "snowflake",
 }
 
 

@@ -59,8 +59,8 @@ class Dialect:
     addresses a row of a table for the length of a transaction, empty where there is none.
 
     For warehouses behind a network: ``names`` says how the source's names are spelled there (EXACT-NAMES);
-    ``staging_types`` replaces ``types`` in staging tables, where also the widths that Arrow has may be named;
-    ``staging_kind`` is what a staging table is made as, ``replaces_tables`` that CREATE OR REPLACE makes it;
+    ``shown_types`` are types that the catalog spells in another way; ``staging_types`` replaces ``types`` in staging
+    tables, where also the widths that Arrow has may be named; ``staging_kind`` is what a staging table is made as, ``replaces_tables`` that CREATE OR REPLACE makes it;
     ``merges`` that one MERGE may update, delete and insert under conditions; ``overwrites`` that INSERT OVERWRITE
     replaces a table's rows within a transaction; ``keys_targets`` that a declared primary key is enforced;
     ``adds_if_absent`` that ADD COLUMN IF NOT EXISTS is known; ``lock`` the statement, with ``{table}``, that keeps
@@ -74,6 +74,7 @@ class Dialect:
     list: str
     row_address: str = ""
     names: Names = "exact"
+    shown_types: Mapping[str, pa.DataType] = field(default_factory=dict)
     staging_types: Mapping[str, str] = field(default_factory=dict)
     staging_kind: Literal["plain", "transient", "unlogged"] = "plain"
     replaces_tables: bool = False
@@ -92,7 +93,14 @@ class Dialect:
 
     def spelled(self, tree: T) -> T:
         """The same tree with its names as this warehouse keeps them."""
-        return tree if self.names == "exact" else tree.copy().transform(self._spell_node, copy=False)
+        spelled = tree.copy()
+        if self.names != "exact":
+            for identifier in list(spelled.find_all(exp.Identifier)):
+                # Where a table lives was said by the user, and what the catalog showed is spelled as it is there.
+                kept = identifier.arg_key in ("db", "catalog") and isinstance(identifier.parent, exp.Table)
+                if not kept and not identifier.meta.get("final"):
+                    identifier.set("this", self.spell(identifier.name))
+        return spelled
 
     def render_exact(self, tree: exp.Expr) -> str:
         """A statement upon the warehouse's own catalog, whose names are nobody's to spell."""
@@ -103,13 +111,6 @@ class Dialect:
         if self.names == "exact":
             return name
         return (name.encode().upper() if self.names == "upper" else name.encode().lower()).decode()
-
-    def _spell_node(self, node: exp.Expr) -> exp.Expr:
-        # Where a table lives was said by the user, and a column found in the catalog is spelled as it is there.
-        kept = node.arg_key in ("db", "catalog") and isinstance(node.parent, exp.Table)
-        if isinstance(node, exp.Identifier) and not kept and not node.meta.get("final"):
-            node.set("this", self.spell(node.name))
-        return node
 
     def column_type(self, type: pa.DataType) -> exp.DataType:
         """The column type for a canonical Arrow type."""
@@ -129,6 +130,8 @@ class Dialect:
 
     def arrow_type(self, text: str) -> pa.DataType | None:
         """The canonical Arrow type of a column type as the catalog spells it; ``None`` for one Syncline never makes."""
+        if text in self.shown_types:
+            return self.shown_types[text]
         if text.endswith("[]"):
             item = self.arrow_type(text[:-2])
             return None if item is None else pa.list_(item)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from syncline.connectors.errors import FenceLost
 from syncline.sinks import bookkeeping
 from syncline.sinks.dialect import Dialect, Place
-from syncline.sinks.guards import check_deletes, check_explained, check_owners
+from syncline.sinks.guards import check_changed, check_deletes, check_explained, check_owners
 from syncline.sinks.match import Match
 from syncline.sinks.served_merge import Bounds, ServedMerge
+from syncline.sinks.served_overwrite import WRITTEN, Overwrite, counts_of
 from syncline.sinks.session import Session
 from syncline.sinks.warehouse import DELETE_GUARD_ROWS_MIN, CommitCounts, CommitUnit, RowCounts
 
@@ -87,6 +88,8 @@ def merge_of(match: Match, loaded: Loaded, committed_at: datetime) -> ServedMerg
 def write(session: Session, merge: ServedMerge, loaded: Loaded) -> RowCounts:
     """Writes one stream, explains every staged row, and asks the guards, all before the COMMIT."""
     plan = merge.plan
+    if plan.mode == "snapshot" and merge.match.dialect.overwrites:
+        return overwrite(session, Overwrite(merge), loaded)
     snapshot = plan.mode == "snapshot" and plan.on_delete != "ignore"
     live = 0
     if plan.delete_share_max is not None and (snapshot or loaded.deletions > DELETE_GUARD_ROWS_MIN):
@@ -109,12 +112,25 @@ def write(session: Session, merge: ServedMerge, loaded: Loaded) -> RowCounts:
     return counts
 
 
+def overwrite(session: Session, overwrite: Overwrite, loaded: Loaded) -> RowCounts:
+    """Replaces a target's rows by a snapshot's, unless they are equal."""
+    plan = overwrite.merge.plan
+    words = {str(word): int(count) for word, count in session.run(overwrite.classify())}
+    counts = counts_of(words, loaded.rows, loaded.superseded)
+    live = sum(words.values()) - sum(words.get(word, 0) for word in ("insert", "gone"))
+    check_explained(plan, counts)
+    check_deletes(plan, counts, live)
+    if any(words.get(word) for word in WRITTEN):
+        check_changed(plan, "overwrite", overwrite.rows_after(words), session.change(overwrite.write())[0])
+    return counts
+
+
 def changes(session: Session, merge: ServedMerge, loaded: Loaded) -> tuple[int, int, int]:
     """Rows inserted, updated, deleted (with marks: newly marked)."""
     on_delete = merge.plan.on_delete
     marked = 0
     if on_delete == "mark" and loaded.deletions:
-        [marked] = session.change(merge.mark())
+        marked = sum(session.change(merge.mark()))
     if merge.match.dialect.merges:
         inserted, updated, deleted = session.change(merge.merge())
         return inserted, updated, deleted + marked

@@ -93,13 +93,7 @@ class ServedMerge:
         insert = exp.Insert(this=exp.Tuple(expressions=names), expression=exp.Tuple(expressions=values))
         alive = exp.not_(column(DELETED_COLUMN, "s"))
         whens.append(exp.When(matched=False, source=False, condition=alive, then=insert))
-        tree = exp.Merge(
-            this=exp.alias_(self._target(), "t", table=True, quoted=True),
-            using=exp.alias_(self.match.staged(), "s", table=True, quoted=True),
-            on=self.same(),
-            whens=exp.Whens(expressions=whens),
-        )
-        return self.match.dialect.render(tree)
+        return self._merge(whens)
 
     def update(self) -> str:
         return self._update(self._assignments(), self._changes())
@@ -130,7 +124,7 @@ class ServedMerge:
     def mark(self) -> str:
         """With marks: rows deleted at the source are marked; what came along of them is written, a tombstone is not."""
         assignments = []
-        for name in self._values():
+        for name in self.values():
             value: exp.Expr = column(name, "s")
             if self.has_tombstones:
                 kept = exp.If(this=column(TOMBSTONE_COLUMN, "s"), true=self.match.theirs(name))
@@ -138,17 +132,13 @@ class ServedMerge:
             assignments.append(_assign(name, value))
         assignments += [_assign(name, instant(self.committed_at)) for name in (SYNCED_AT_COLUMN, DELETED_AT_COLUMN)]
         deleted = exp.and_(column(DELETED_COLUMN, "s"), self.match.is_live(), exp.not_(self.is_stale()))
+        if self.match.dialect.merges:
+            update = exp.Update(expressions=assignments)
+            return self._merge([exp.When(matched=True, source=False, condition=deleted, then=update)])
         return self._update(assignments, deleted)
 
     def absent(self) -> str:
         """The target's rows that a snapshot lacks go, or are marked, but for those committed since it began."""
-        old: list[exp.Expr] = [exp.true()]
-        cursor = self.plan.cursor
-        if cursor and self.match.has_instants(cursor):
-            theirs = column(cursor, "t")
-            old.append(exp.or_(theirs.is_(exp.null()), theirs < instant(self.plan.high)))
-        if self.plan.on_delete == "mark":
-            old.append(self.match.is_live())
         skeleton = "DELETE FROM target AS t WHERE :old AND NOT EXISTS (SELECT 1 FROM staged AS s WHERE :same)"
         if self.plan.on_delete == "mark":
             skeleton = (
@@ -158,7 +148,7 @@ class ServedMerge:
         return self.match.render(
             skeleton,
             {"staged": self.match.staged()},
-            old=exp.and_(*old),
+            old=self.is_old(),
             same=self.match.same_identity(),
             now=instant(self.committed_at),
         )
@@ -189,9 +179,20 @@ class ServedMerge:
             known = exp.and_(known, theirs >= instant(self.plan.high))
         return exp.and_(known, newer)
 
+    def is_old(self) -> exp.Expr:
+        """The target's row was committed before the snapshot began, and is not marked as deleted already."""
+        old: list[exp.Expr] = [exp.true()]
+        cursor = self.plan.cursor
+        if cursor and self.match.has_instants(cursor):
+            theirs = column(cursor, "t")
+            old.append(exp.or_(theirs.is_(exp.null()), theirs < instant(self.plan.high)))
+        if self.plan.on_delete == "mark":
+            old.append(self.match.is_live())
+        return exp.and_(*old)
+
     def differs(self) -> exp.Expr:
         """Any source column outside the key has another value, null-safe."""
-        pairs = [(name, self.match.common_type(name)) for name in self._values()]
+        pairs = [(name, self.match.common_type(name)) for name in self.values()]
         differ = [self.match.dialect.differs(column(name, "s"), self.match.theirs(name), type) for name, type in pairs]
         return exp.or_(*differ, copy=False) if differ else exp.false()
 
@@ -208,7 +209,7 @@ class ServedMerge:
         return exp.and_(exp.not_(column(TOMBSTONE_COLUMN, "s")), exp.not_(self.is_stale()), either)
 
     def _assignments(self) -> list[exp.Expr]:
-        assignments: list[exp.Expr] = [_assign(name, column(name, "s")) for name in self._values()]
+        assignments: list[exp.Expr] = [_assign(name, column(name, "s")) for name in self.values()]
         assignments.append(_assign(SYNCED_AT_COLUMN, instant(self.committed_at)))
         if self.match.layout.marks:
             since: exp.Expr = exp.null()
@@ -223,19 +224,28 @@ class ServedMerge:
         values: list[exp.Expr] = [column(name, "s") for name in self.plan.columns.names]
         return [exp.to_identifier(name, quoted=True) for name in names], [*values, instant(self.committed_at)]
 
-    def _values(self) -> list[str]:
+    def values(self) -> list[str]:
         return [name for name in self.plan.columns.names if name not in self.plan.key]
+
+    def _merge(self, whens: Sequence[exp.Expr]) -> str:
+        tree = exp.Merge(
+            this=exp.alias_(self.target(), "t", table=True, quoted=True),
+            using=exp.alias_(self.match.staged(), "s", table=True, quoted=True),
+            on=self.same(),
+            whens=exp.Whens(expressions=list(whens)),
+        )
+        return self.match.dialect.render(tree)
 
     def _update(self, assignments: Sequence[exp.Expr], condition: exp.Expr) -> str:
         tree = exp.Update(
-            this=exp.alias_(self._target(), "t", table=True, quoted=True),
+            this=exp.alias_(self.target(), "t", table=True, quoted=True),
             expressions=list(assignments),
             from_=exp.From(this=exp.alias_(self.match.staged(), "s", table=True, quoted=True)),
             where=exp.Where(this=exp.and_(self.same(), condition)),
         )
         return self.match.dialect.render(tree)
 
-    def _target(self) -> exp.Table:
+    def target(self) -> exp.Table:
         return self.match.place.table(self.plan.target)
 
 

@@ -1,0 +1,40 @@
+"""Snowflake passes the laws of every warehouse: the real driver over HTTP against the stand-in, with S3 beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncline.sinks.conformance import WarehouseConformance
+from syncline.sinks.conformance_compare import ComparerLaws
+from syncline.sinks.landing import Landing
+from syncline.sinks.trial import House
+from tests.servers.snowflake_fixtures import S3_KEY, S3_SECRET, FakeSnowflake
+from tests.sinks.snowflake_house import SnowflakeHouse
+
+
+class TestSnowflake(WarehouseConformance, ComparerLaws):
+    @pytest.fixture
+    def house(self, fake_snowflake: FakeSnowflake) -> House:
+        given: dict[str, Any] = {"names": "exact", "storage_integration": "LANDING"}
+        return SnowflakeHouse(fake_snowflake, fake_snowflake.database(), given)
+
+    @pytest.fixture
+    def landing(self, fake_snowflake: FakeSnowflake, house: House, tmp_path: Path) -> Landing:
+        import boto3
+
+        assert isinstance(house, SnowflakeHouse)
+        bucket = house.database.lower().replace("_", "-")
+        keys = {"aws_access_key_id": S3_KEY, "aws_secret_access_key": S3_SECRET}
+        client = boto3.client("s3", endpoint_url=fake_snowflake.s3_endpoint, region_name="us-east-1", **keys)
+        client.create_bucket(Bucket=bucket)
+        client.close()
+        return Landing(
+            f"s3://{bucket}/crm",
+            endpoint=fake_snowflake.s3_endpoint,
+            access_key_id=S3_KEY,
+            secret_access_key=S3_SECRET,
+            region="us-east-1",
+        )
