@@ -48,9 +48,7 @@ class PostgresHouse:
             ).fetchall()
             if not columns:
                 return None
-            rows = reader.execute(
-                sql.SQL("SELECT * FROM {}").format(sql.Identifier(self.schema, target))
-            ).fetchall()
+            rows = reader.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(self.schema, target))).fetchall()
         schema = pa.schema([(name, type_of(shown)) for name, shown in columns])
         return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
 
