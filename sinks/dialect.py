@@ -60,10 +60,11 @@ class Dialect:
 
     For warehouses behind a network: ``names`` says how the source's names are spelled there (EXACT-NAMES);
     ``shown_types`` are types that the catalog spells in another way; ``staging_types`` replaces ``types`` in staging
-    tables, where also the widths that Arrow has may be named; ``staging_kind`` is what a staging table is made as, ``replaces_tables`` that CREATE OR REPLACE makes it;
-    ``merges`` that one MERGE may update, delete and insert under conditions; ``overwrites`` that INSERT OVERWRITE
-    replaces a table's rows within a transaction; ``keys_targets`` that a declared primary key is enforced;
-    ``adds_if_absent`` that ADD COLUMN IF NOT EXISTS is known; ``lock`` the statement, with ``{table}``, that keeps
+    tables, where also the widths that Arrow has may be named; ``staging_kind`` is what a staging table is made as,
+    ``replaces_tables`` that CREATE OR REPLACE makes it; ``merges`` that one MERGE may update, delete and insert under
+    conditions; ``overwrites`` that INSERT OVERWRITE replaces a table's rows within a transaction; ``keys_targets`` that
+    a declared primary key is enforced; ``prunes_by_bounds`` that a literal range on the key lets the target be read in
+    part; ``adds_if_absent`` that ADD COLUMN IF NOT EXISTS is known; ``lock`` the statement, with ``{table}``, that keeps
     other writers from the bookkeeping. ``widen``, ``differs`` and ``digest`` spell what has no common spelling.
     """
 
