@@ -64,8 +64,8 @@ class Dialect:
     ``replaces_tables`` that CREATE OR REPLACE makes it; ``merges`` that one MERGE may update, delete and insert under
     conditions; ``overwrites`` that INSERT OVERWRITE replaces a table's rows within a transaction; ``keys_targets`` that
     a declared primary key is enforced; ``prunes_by_bounds`` that a literal range on the key lets the target be read in
-    part; ``adds_if_absent`` that ADD COLUMN IF NOT EXISTS is known; ``lock`` the statement, with ``{table}``, that keeps
-    other writers from the bookkeeping. ``widen``, ``differs`` and ``digest`` spell what has no common spelling.
+    part; ``adds_if_absent`` that ADD COLUMN IF NOT EXISTS is known; ``lock`` the statement, with ``{table}``, that
+    keeps other writers from the bookkeeping. ``widen``, ``differs`` and ``digest`` spell what has no common spelling.
     """
 
     name: str
