@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from syncline.connectors.connector import Window
 from syncline.connectors.errors import (
     CommitUnknown,
     ConfigError,
@@ -63,6 +64,7 @@ def report_of(pipeline: str) -> RunReport:
     report = RunReport("20260504T120000Z-1", pipeline, NOW, status="done", finished_at=NOW + timedelta(seconds=2.5))
     report.api_calls, report.warehouse_statements = 12, 1234
     stream = report.stream("Account")
+    stream.window = Window(None, NOW)
     stream.api, stream.announced, stream.read, stream.landed = "bulk", 2000, 2000, 2000
     stream.counts = RowCounts(staged=2000, inserted=1500, updated=500)
     stream.warnings.append("deletes may have been missed, run verify")
@@ -97,7 +99,8 @@ def test_run_prints_a_table_of_counts(crm: Folder, runner: Runner) -> None:
         "bulk",
         "the",
         "beginning",
-        "-",
+        "2026-05-04",
+        "12:00:00Z",
         "2,000",
         "2,000",
         "2,000",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from syncline.connectors.salesforce.faults import broken
 from syncline.connectors.salesforce.pages import Page
 from syncline.connectors.salesforce.rest import Notes, Query
 from syncline.connectors.salesforce.shape import Shape
-from syncline.connectors.salesforce.transport import Transport
+from syncline.connectors.salesforce.transport import Seams, Transport
 from syncline.connectors.salesforce.wide import WideReading
 from syncline.connectors.sandbox import JobPlan
 from syncline.connectors.secret import Secret
@@ -54,6 +54,7 @@ class Endless:
     """A transport whose query never has rows, and whose every page names a new one."""
 
     asked: int = 0
+    seams: Seams = field(default_factory=Seams)
 
     def data_path(self, *parts: str) -> str:
         return "/services/data/v62.0/" + "/".join(parts)
