@@ -6,7 +6,6 @@ moto records policies and blocks and enforces neither for strangers; that a stra
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -16,14 +15,7 @@ from syncline.connectors.finding import Finding
 from syncline.sinks import bucket_check
 from syncline.sinks.lifecycle_rules import covers, merged, recommended
 from tests.landing.proxy import FaultProxy
-from tests.landing.worlds import BucketWorld
-
-BLOCKED = {
-    "BlockPublicAcls": True,
-    "IgnorePublicAcls": True,
-    "BlockPublicPolicy": True,
-    "RestrictPublicBuckets": True,
-}
+from tests.landing.worlds import BLOCKED, BucketWorld
 
 
 @pytest.fixture
@@ -42,8 +34,7 @@ def of_level(world: BucketWorld, level: str, **settings: Any) -> str:
 
 
 def policy(world: BucketWorld, *statements: dict[str, Any]) -> None:
-    document = {"Version": "2012-10-17", "Statement": list(statements)}
-    world.client.put_bucket_policy(Bucket=world.bucket, Policy=json.dumps(document))
+    world.set_policy(*statements)
 
 
 def everyone_reads(world: BucketWorld) -> dict[str, Any]:
@@ -55,33 +46,9 @@ def everyone_reads(world: BucketWorld) -> dict[str, Any]:
     }
 
 
-def tls_only(world: BucketWorld) -> dict[str, Any]:
-    return {
-        "Effect": "Deny",
-        "Principal": {"AWS": "*"},
-        "Action": ["s3:*"],
-        "Resource": [f"arn:aws:s3:::{world.bucket}", f"arn:aws:s3:::{world.bucket}/*"],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-
-
-def make_private(world: BucketWorld) -> None:
-    client, bucket = world.client, world.bucket
-    client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=BLOCKED)
-    client.put_bucket_ownership_controls(
-        Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
-    )
-    policy(world, tls_only(world))
-    encrypt = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}, "BucketKeyEnabled": True}]
-    client.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": encrypt})
-    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    place = world.landing().bucket
-    assert place is not None
-    client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": recommended(place)})
-
-
 def test_a_bucket_as_it_should_be_has_only_good_findings(bucket_world: BucketWorld) -> None:
-    make_private(bucket_world)
+    bucket_world.protect()
+    policy(bucket_world, bucket_world.tls_only())
     found = findings(bucket_world)
     assert {finding.level for finding in found} == {"ok"}, found
     assert [finding.text for finding in found] == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from syncline.connectors.connector import Window
 from syncline.sinks.landing import Landing
+from syncline.sinks.lifecycle_rules import recommended
 from syncline.sinks.manifest import FileEntry, Manifest
 from syncline.sinks.slice_writer import SliceWriter
 
@@ -71,6 +73,14 @@ def manifest_of(files: tuple[FileEntry, ...], **given: Any) -> Manifest:
     return Manifest(**{**values, **given})
 
 
+BLOCKED = {
+    "BlockPublicAcls": True,
+    "IgnorePublicAcls": True,
+    "BlockPublicPolicy": True,
+    "RestrictPublicBuckets": True,
+}
+
+
 class LandingWorld(Protocol):
     """A landing under test, and a way to look behind it."""
 
@@ -83,6 +93,10 @@ class LandingWorld(Protocol):
     def overwrite(self, key: str, data: bytes) -> None: ...
 
     def remove(self, key: str) -> None: ...
+
+    def protect(self) -> list[str]:
+        """Sets the place up as ``check`` wants it to be; what its stand-in cannot be is told, as the check says it."""
+        ...
 
 
 @dataclass
@@ -100,6 +114,9 @@ class FolderWorld:
 
     def remove(self, key: str) -> None:
         (self.root / key).unlink()
+
+    def protect(self) -> list[str]:
+        return []
 
 
 @dataclass
@@ -120,6 +137,9 @@ class MemoryWorld:
 
     def remove(self, key: str) -> None:
         self._objects().delete(key)
+
+    def protect(self) -> list[str]:
+        return []
 
 
 @dataclass
@@ -143,6 +163,34 @@ class BucketWorld:
 
     def remove(self, key: str) -> None:
         self.client.delete_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}")
+
+    def protect(self) -> list[str]:
+        """moto does not weigh a statement's conditions: one that denies plain http would deny everything."""
+        client, bucket = self.client, self.bucket
+        client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=BLOCKED)
+        client.put_bucket_ownership_controls(
+            Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+        )
+        encrypt = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}, "BucketKeyEnabled": True}]
+        client.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": encrypt})
+        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        place = self.landing().bucket
+        assert place is not None
+        client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": recommended(place)})
+        return ["its policy does not refuse plain http"]
+
+    def set_policy(self, *statements: dict[str, Any]) -> None:
+        document = {"Version": "2012-10-17", "Statement": list(statements)}
+        self.client.put_bucket_policy(Bucket=self.bucket, Policy=json.dumps(document))
+
+    def tls_only(self) -> dict[str, Any]:
+        return {
+            "Effect": "Deny",
+            "Principal": {"AWS": "*"},
+            "Action": ["s3:*"],
+            "Resource": [f"arn:aws:s3:::{self.bucket}", f"arn:aws:s3:::{self.bucket}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
 
     def uploads(self) -> list[str]:
         """Keys of multipart uploads under way or forgotten."""
