@@ -78,7 +78,8 @@ def make_task(stream: Stream, schema: StreamSchema, base: Remembered, high: date
     added = [name for name in schema.columns.names if name not in base.columns]
     if added:
         note = f"new columns {', '.join(added)}: the whole stream is read again to fill them"
-        return Task(stream, schema, Window(None, high), high, "changes", base, definition, (note,))
+        # A window from the beginning has no log of deletions: what was purged since the watermark is told by absence.
+        return Task(stream, schema, all_of(schema, high), high, "snapshot", base, definition, (note,))
     if stream.full_every_duration is not None and due(base.full_at, high, stream.full_every_duration):
         note = f"full_every={stream.full_every}: the whole stream is read again"
         return Task(stream, schema, all_of(schema, high), high, "snapshot", base, definition, (note,))
