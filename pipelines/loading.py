@@ -12,6 +12,7 @@ from syncline.connectors.errors import CommitUnknown, CountMismatch, Transient
 from syncline.pipelines.context import Context
 from syncline.pipelines.extract import Landed
 from syncline.pipelines.task import Task
+from syncline.sinks.manifest import Manifest
 from syncline.sinks.warehouse import CommitCounts, CommitUnit, Mark, TablePlan, Watermark
 
 LOOKS_AFTER_UNKNOWN = 5
@@ -54,52 +55,73 @@ def load_and_commit(
     """
     changed = [each for each in landed if not each.same]
     plans = {each.task.schema.name: table_plan(context, each.task, run_id) for each in changed}
-    warehouse = context.warehouse
-    # Reading is over: what it used for batches is worth more to an embedded warehouse (BOUNDED).
-    pa.default_memory_pool().release_unused()
-    context.stop.check()
-    warehouse.prepare(list(plans.values()))
-    for each in changed:
-        context.stop.check()
-        load(context, plans[each.task.schema.name], each)
-    unit = CommitUnit(
+    manifests = {each.task.schema.name: each.manifest for each in changed}
+    marks = [mark_of(each.task, versions[each.task.schema.name]) for each in landed]
+    return carry_out(context, unit_of(context, run_id, started_at, plans, marks, manifests), manifests)
+
+
+def unit_of(
+    context: Context,
+    run_id: str,
+    started_at: datetime,
+    plans: Mapping[str, TablePlan],
+    marks: Sequence[Mark],
+    manifests: Mapping[str, Manifest],
+) -> CommitUnit:
+    """One transaction of these tables and marks; tables in sorted order, the run's row told of their rows."""
+    return CommitUnit(
         pipeline=context.pipeline.name,
         run_id=run_id,
         started_at=started_at,
         tables=[plans[name] for name in sorted(plans)],
-        marks=[mark_of(each.task, versions[each.task.schema.name]) for each in landed],
+        marks=marks,
         run={
             "kind": context.report.kind,
             "version": syncline.__version__,
-            "rows": {name: each.manifest.rows for name, each in zip(plans, changed, strict=True)},
+            "rows": {name: manifest.rows for name, manifest in manifests.items()},
         },
     )
+
+
+def carry_out(context: Context, unit: CommitUnit, manifests: Mapping[str, Manifest]) -> datetime:
+    """Prepares and loads the unit's tables, each from its stream's manifest, commits, and returns the commit's instant.
+
+    Raises:
+        FenceLost: another run moved a watermark first; nothing was written.
+        CountMismatch: a hop lost or gained rows; nothing was written.
+    """
+    warehouse = context.warehouse
+    # Reading is over: what it used for batches is worth more to an embedded warehouse (BOUNDED).
+    pa.default_memory_pool().release_unused()
+    context.stop.check()
+    warehouse.prepare(unit.tables)
+    for plan in unit.tables:
+        context.stop.check()
+        load(context, plan, manifests[plan.stream])
     context.stop.check()
     try:
         counts = warehouse.commit(unit)
     except CommitUnknown as error:
         return resolve_unknown(context, unit, error)
-    account(context, changed, counts)
+    account(context, counts)
     return counts.committed_at
 
 
-def load(context: Context, plan: TablePlan, landed: Landed) -> None:
-    staged = context.warehouse.load(plan, landed.manifest, context.landing)
-    if staged != landed.manifest.rows:
+def load(context: Context, plan: TablePlan, manifest: Manifest) -> None:
+    staged = context.warehouse.load(plan, manifest, context.landing)
+    if staged != manifest.rows:
         raise CountMismatch(
             "load",
             f"{plan.stream} into staging",
-            f"COUNTED-HOPS: the manifest has {landed.manifest.rows} rows, staging {staged}",
+            f"COUNTED-HOPS: the manifest has {manifest.rows} rows, staging {staged}",
             "run again: the sealed manifest is loaded anew",
         )
     context.emit("table_loaded", stream=plan.stream, rows=staged)
 
 
-def account(context: Context, changed: Sequence[Landed], counts: CommitCounts) -> None:
+def account(context: Context, counts: CommitCounts) -> None:
     """The runner's side of COUNTED-HOPS: the warehouse checked the same before its COMMIT."""
-    for each in changed:
-        name = each.task.schema.name
-        rows = counts.tables[name]
+    for name, rows in counts.tables.items():
         context.report.stream(name).add(rows)
         context.emit(
             "committed",

@@ -12,7 +12,7 @@ A run first finishes what an earlier one left unfinished, up to that run's horiz
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -260,14 +260,15 @@ def reload(
     streams: Sequence[str],
     events: Events,
     allow_deletes: bool = False,
+    leased: bool = False,
     stop: StopSignal | None = None,
     seams: Seams | None = None,
 ) -> RunReport:
     """Reads the streams whole and replaces what their targets hold, in one transaction.
 
     Increments may go on meanwhile: the reload keeps its state under a name of its own and takes the pipeline's lease
-    only to commit. It moves the watermark to the horizon it read up to, even backwards, so that the next increment
-    reads again whatever happened while it was reading.
+    only to commit; ``leased`` says that the caller holds it. It moves the watermark to the horizon it read up to, even
+    backwards, so that the next increment reads again whatever happened while it was reading.
     """
     chosen = pipeline.select(streams)
     context = Context(
@@ -292,7 +293,7 @@ def reload(
         bases = {stream.name: replace(NEVER, checkpoint=checkpoint_of(mirror, stream)) for stream in chosen}
         tasks = [make_reload(stream, schemas[stream.name], bases[stream.name], high) for stream in chosen]
         landed = extract_all(context, tasks, run_id, started_at)
-        with main_lease(context):
+        with nullcontext() if leased else main_lease(context):
             commit_reload(context, landed, run_id, started_at)
     return context.report
 

@@ -1,56 +1,52 @@
-"""Proof: reads the source whole, stages it beside the target and compares every key and every column.
+"""Proof: compares source and target, says what is missing, extra, stale or different, and mends exactly that.
 
-Nothing is written but a temporary folder and a staging table that is dropped. Records that changed after the watermark
-are not differences yet: their rows are left to the next run and counted as ``pending``.
+Nothing is written but a temporary folder and staging tables that are dropped; with ``repair`` the differing keys are
+read anew and committed under the same laws as a run. See ``proving`` for how the comparison goes.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
+from syncline.connectors.connector import StreamSchema
 from syncline.connectors.errors import ConfigError
 from syncline.pipelines.context import Context, Seams
 from syncline.pipelines.events import Events
 from syncline.pipelines.extract import extract_all
-from syncline.pipelines.loading import table_plan
-from syncline.pipelines.pipeline import Pipeline
+from syncline.pipelines.keyed import narrowed
+from syncline.pipelines.pipeline import Pipeline, Stream
+from syncline.pipelines.proving import Level, Proving, StreamProof
+from syncline.pipelines.repair import mend
 from syncline.pipelines.report import RunReport
 from syncline.pipelines.runner import describe
+from syncline.pipelines.sampling import Sample
 from syncline.pipelines.stop import StopSignal
-from syncline.pipelines.task import NEVER, make_reload
+from syncline.pipelines.task import NEVER, fingerprint, make_reload
 from syncline.sinks.landing import Landing
 from syncline.sinks.manifest import text_of
-from syncline.sinks.warehouse import Comparer, Comparison, Watermark
-from syncline.state.memory import MemoryState
+from syncline.sinks.warehouse import DIFFERENCES_MAX, Comparer, Difference, Kind, Watermark
 from syncline.state.run_id import new_run_id
 from syncline.state.store import Remembered
 
-
-@dataclass(frozen=True, slots=True)
-class StreamProof:
-    """One stream's comparison, as of the target's ``watermark``."""
-
-    stream: str
-    watermark: datetime | None
-    comparison: Comparison
-
-    def to_json(self) -> dict[str, Any]:
-        return {"equal": self.comparison.equal, "watermark": text_of(self.watermark), **asdict(self.comparison)}
+__all__ = ["Level", "Sample", "StreamProof", "VerifyReport", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """``equal`` only if every stream is."""
+    """``equal`` only if every stream is, after the repair if there was one. ``repaired`` maps streams to rows mended
+    by the run ``repair_run``."""
 
     run_id: str
     pipeline: str
     api_calls: int
     streams: tuple[StreamProof, ...]
     warnings: tuple[str, ...] = ()
+    repaired: Mapping[str, int] = field(default_factory=dict)
+    repair_runs: tuple[str, ...] = ()
 
     @property
     def equal(self) -> bool:
@@ -62,86 +58,192 @@ class VerifyReport:
             "pipeline": self.pipeline,
             "equal": self.equal,
             "api_calls": self.api_calls,
-            "streams": {each.stream: each.to_json() for each in self.streams},
+            "streams": {each.stream: proof_json(each) for each in self.streams},
+            "repaired": dict(self.repaired),
+            "repair_runs": list(self.repair_runs),
             "warnings": list(self.warnings),
         }
+
+
+def proof_json(proof: StreamProof) -> dict[str, Any]:
+    """One stream's proof; of each kind of difference the first keys."""
+    comparison = proof.comparison
+    rows = comparison.rows_source
+    counts = asdict(replace(comparison, examples=()))
+    return {
+        "equal": comparison.equal,
+        "level": proof.level,
+        "watermark": text_of(proof.watermark),
+        **counts,
+        "keys_share": 0.0 if proof.level == "counts" else 1.0,
+        "rows_share": min(1.0, proof.rows_checked / rows) if rows else float(proof.level == "rows"),
+        "rechecked": proof.rechecked,
+        "examples": [example_json(each) for each in first_of_each(comparison.examples)],
+        "buckets": [bucket.to_json() for bucket in proof.buckets],
+    }
+
+
+def first_of_each(examples: Sequence[Difference]) -> list[Difference]:
+    counts: dict[Kind, int] = {}
+    found = []
+    for each in examples:
+        counts[each.kind] = counts.get(each.kind, 0) + 1
+        if counts[each.kind] <= DIFFERENCES_MAX:
+            found.append(each)
+    return found
+
+
+def example_json(each: Difference) -> dict[str, Any]:
+    return {"kind": each.kind, "key": list(each.key), "columns": list(each.columns), "at": text_of(each.at)}
 
 
 def verify(
     pipeline: Pipeline,
     *,
     streams: Sequence[str] = (),
+    level: Level = "rows",
+    sample: Sample | None = None,
+    repair: bool = False,
+    allow_deletes: bool = False,
+    leased: bool = False,
     events: Events,
     stop: StopSignal | None = None,
     seams: Seams | None = None,
 ) -> VerifyReport:
-    """Compares the targets with the source, row by row.
+    """Compares the targets with the source and, if asked to, mends what differs.
+
+    ``level="counts"`` counts by time and reads keys only where the counts differ; ``"keys"`` compares key and cursor of
+    every row; ``"rows"`` every column, of a ``sample`` if one is given. ``leased`` says that the caller holds the
+    pipeline's lease.
 
     Raises:
         ConfigError: the warehouse cannot compare, or a stream was never synced.
+        MassDelete: the repair would delete more than the pipeline allows; nothing was written.
     """
-    chosen = pipeline.select(streams)
-    seams = seams or Seams()
-    warehouse = pipeline.warehouse
-    if not hasattr(warehouse, "compare"):
-        raise ConfigError(
-            "verify",
-            pipeline.name,
-            f"{warehouse.capabilities.name} cannot be compared yet",
-            "verify works with the embedded warehouse",
-        )
+    seams, stop = seams or Seams(), stop or StopSignal()
+    if not hasattr(pipeline.warehouse, "compare"):
+        cause = f"{pipeline.warehouse.capabilities.name} cannot be compared"
+        raise ConfigError("verify", pipeline.name, cause, "the warehouse has to implement sinks.warehouse.Comparer")
+    calls_before = pipeline.source.api_calls
+    with _looking(pipeline, streams, events, stop, seams) as context:
+        proving = prepare(context, pipeline)
+        proofs = prove_all(proving, level, sample)
+        report = context.report
+        mended: dict[str, int] = {}
+        runs: tuple[str, ...] = ()
+        if repair and not all(each.comparison.equal for each in proofs):
+            runs = mend(pipeline, proofs, allow_deletes=allow_deletes, leased=leased, events=events, stop=stop,
+                        seams=seams)  # fmt: skip
+            mended = {each.stream: each.comparison.differences for each in proofs if not each.comparison.equal}
+            proofs = prove_again(proving, proofs)
+        calls = pipeline.source.api_calls - calls_before
+    warnings = [*report.warnings, *(text for each in report.streams.values() for text in each.warnings)]
+    return VerifyReport(report.run_id, pipeline.name, calls, tuple(proofs), tuple(warnings), mended, runs)
+
+
+@contextmanager
+def _looking(
+    pipeline: Pipeline, streams: Sequence[str], events: Events, stop: StopSignal, seams: Seams
+) -> Iterator[Context]:
+    """A context whose landing is a temporary folder. Its state is the pipeline's, under a name of its own, so that a
+    job that a killed proof left at the source is found and removed by the next one."""
     with tempfile.TemporaryDirectory(prefix="syncline-verify-") as folder:
         aside = Pipeline(
             pipeline.name,
             pipeline.source,
-            chosen,
+            pipeline.select(streams),
             landing=Landing(folder),
-            warehouse=warehouse,
-            state=MemoryState(),
+            warehouse=pipeline.warehouse,
+            state=pipeline.state,
             workers=pipeline.workers,
         )
         started_at = seams.clock()
         report = RunReport(new_run_id(started_at, seams.random), pipeline.name, started_at, "verify")
-        context = Context(aside, report, events, stop or StopSignal(), seams=seams)
-        mirror = pipeline.state.recall(pipeline.name)
-        calls_before = pipeline.source.api_calls
         try:
-            proofs = compare_all(context, cast(Comparer, warehouse), mirror)
+            yield Context(aside, report, events, stop, seams=seams, scope=scope_of(pipeline.name))
         finally:
-            warehouse.close()
+            pipeline.warehouse.close()
             pipeline.source.close()
-        warnings = [*report.warnings, *(text for each in report.streams.values() for text in each.warnings)]
-        return VerifyReport(
-            report.run_id, pipeline.name, pipeline.source.api_calls - calls_before, tuple(proofs), tuple(warnings)
-        )
 
 
-def compare_all(context: Context, comparer: Comparer, mirror: Mapping[str, Remembered]) -> list[StreamProof]:
-    truth = context.warehouse.watermarks(context.pipeline.name)
-    context.warehouse.close()  # a long extraction follows
-    streams, report = context.pipeline.streams, context.report
+def scope_of(pipeline: str) -> str:
+    """The name that proofs keep their state under: the source's jobs, and when a stream was last proved."""
+    return f"{pipeline}.verify"
+
+
+def prepare(context: Context, pipeline: Pipeline) -> Proving:
+    """What is to be compared, narrowed to the columns that the copy covers."""
+    streams = context.pipeline.streams
+    mirror = context.state.recall(pipeline.name)
+    proving = Proving(context, cast(Comparer, context.warehouse), mirror, {})
+    proving.look_up_truth()
     for stream in streams:
-        if stream.name not in truth:
-            raise ConfigError(
-                "verify",
-                f"stream {stream.name}",
-                "it was never synced",
-                f"run `syncline run {context.pipeline.name}` first",
-            )
-    horizon = context.connector.horizon()
-    schemas = describe(context, streams)
-    tasks = [make_reload(stream, schemas[stream.name], NEVER, horizon) for stream in streams]
-    proofs = []
-    for landed in extract_all(context, tasks, report.run_id, report.started_at):
-        watermark = reached(truth[landed.task.schema.name], mirror.get(landed.task.schema.name))
-        plan = replace(table_plan(context, landed.task, report.run_id), high=watermark or horizon)
-        context.warehouse.load(plan, landed.manifest, context.landing)
-        proofs.append(StreamProof(plan.stream, watermark, comparer.compare(plan)))
+        if stream.name not in proving.truth:
+            hint = f"run `syncline run {pipeline.name}` first"
+            raise ConfigError("verify", f"stream {stream.name}", "it was never synced", hint)
+    described = describe(context, streams)
+    for stream in streams:
+        warn_of_definition(context, stream, described[stream.name], mirror.get(stream.name))
+    proving.schemas = {name: covered(context, schema, proving.truth[name]) for name, schema in described.items()}
+    return proving
+
+
+def covered(context: Context, schema: StreamSchema, truth: Watermark) -> StreamSchema:
+    """Without the columns that no run has filled yet: the next one reads the whole stream for them."""
+    kept = {*schema.key, *([schema.cursor] if schema.cursor else [])}
+    new = [name for name in schema.columns.names if name not in truth.columns and name not in kept]
+    if not new or not truth.columns:
+        return schema
+    context.warn(f"not compared, for the next run fills them: {', '.join(new)}", schema.name)
+    return schema.select([name for name in schema.columns.names if name not in new])
+
+
+def warn_of_definition(context: Context, stream: Stream, schema: StreamSchema, mirror: Remembered | None) -> None:
+    if mirror is not None and mirror.definition and mirror.definition != fingerprint(schema, stream):
+        context.warn("its definition was changed since the last run, which differs from it therefore", stream.name)
+
+
+def prove_all(proving: Proving, level: Level, sample: Sample | None) -> list[StreamProof]:
+    names = [stream.name for stream in proving.context.pipeline.streams]
+    cheap = {name: proving.counts(name) for name in names} if level == "counts" else {}
+    deeper = [name for name in names if cheap.get(name) is None]
+    full = level == "rows" and sample is None
+    found = read_and_prove(proving, deeper, full, sample if level == "rows" else None)
+    return [cheap.get(name) or found[name] for name in names]
+
+
+def read_and_prove(proving: Proving, names: Sequence[str], full: bool, sample: Sample | None) -> dict[str, StreamProof]:
+    """Reads the streams whole, in all columns or in key and cursor alone, and compares."""
+    if not names:
+        return {}
+    context = proving.context
+    horizon, remembered = context.connector.horizon(), context.state.recall(context.scope)
+    streams = {stream.name: stream for stream in context.pipeline.streams}
+    tasks = []
+    for name in names:
+        schema = proving.schemas[name]
+        base = replace(remembered.get(name, NEVER), version=0)
+        wanted = schema if full or not schema.key else narrowed(schema)
+        tasks.append(make_reload(streams[name], wanted, base, horizon))
+    proofs = {}
+    for landed in extract_all(context, tasks, context.report.run_id, context.report.started_at):
+        name = landed.task.schema.name
+        everything = full or not landed.task.schema.key
+        proofs[name] = proving.prove(landed, "rows" if everything or sample else "keys", sample)
+    context.remember({name: replace(remembered.get(name, NEVER), version=0, checkpoint=None) for name in names})
     return proofs
 
 
-def reached(truth: Watermark, remembered: Remembered | None) -> datetime | None:
-    """How far the copy is complete: idle runs move only the mirror."""
-    if remembered is not None and remembered.version == truth.version and remembered.watermark is not None:
-        return remembered.watermark
-    return truth.watermark
+def prove_again(proving: Proving, proofs: Sequence[StreamProof]) -> list[StreamProof]:
+    """The streams that differed, looked at once more after the repair: the same keys, or everything."""
+    proving.mirror = proving.context.state.recall(proving.context.pipeline.name)
+    found = []
+    for proof in proofs:
+        schema = proving.schemas[proof.stream]
+        if proof.comparison.equal:
+            found.append(proof)
+        elif proof.is_whole and schema.key:
+            found.append(proving.again(proof, schema))
+        else:
+            found.append(read_and_prove(proving, [proof.stream], proof.level == "rows", None)[proof.stream])
+    return found
