@@ -214,6 +214,8 @@ class Served:
 
         targets.check_names(tables, dialect)
         place, staging = self._backend.places()
+        if not tables:
+            return
         pipeline, run_ids = tables[0].pipeline, [plan.run_id for plan in tables]
         self._backend.label(session, None, pipeline, run_ids[0])
         self._layouts = None

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from syncline.connectors.errors import FenceLost
+from syncline.connectors.errors import CommitUnknown, FenceLost, Transient
 from syncline.sinks import bookkeeping
 from syncline.sinks.dialect import Dialect, Place
 from syncline.sinks.guards import check_changed, check_deletes, check_explained, check_owners
@@ -51,15 +51,19 @@ def commit(
 
 def seed(session: Session, unit: CommitUnit, at: datetime, place: Place, dialect: Dialect) -> None:
     """Rows for streams that never committed; harmless by itself and repeatable."""
-    first = [mark.stream for mark in unit.marks if not mark.version]
-    if not first:
-        return
-    statements = [bookkeeping.seed_watermark(unit.pipeline, stream, at, place, dialect) for stream in sorted(first)]
-    with session.transaction():
-        if dialect.lock:
-            session.run(bookkeeping.lock(place, dialect))
+    first = sorted(mark.stream for mark in unit.marks if not mark.version)
+    statements = [bookkeeping.seed_watermark(unit.pipeline, stream, at, place, dialect) for stream in first]
+    if not statements or not dialect.lock:
         for statement in statements:
             session.run(statement)
+        return
+    try:
+        with session.transaction():
+            for statement in (bookkeeping.lock(place, dialect), *statements):
+                session.run(statement)
+    except CommitUnknown as error:
+        # Whether it stands or not, doing it again is right; the unit itself has not begun.
+        raise Transient("seed watermarks", unit.pipeline, error.cause, "run again") from error
 
 
 def fence(session: Session, unit: CommitUnit, at: datetime, place: Place, dialect: Dialect) -> None:
