@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlglot import exp
 
 from syncline.sinks.dialect import Dialect, Place, column, fill, instant, number, text
-from syncline.sinks.warehouse import RUNS_TABLE, WATERMARKS_TABLE, CommitUnit, Mark, Watermark
+from syncline.sinks.warehouse import RUNS_TABLE, WATERMARKS_TABLE, CommittedRun, CommitUnit, Mark, Watermark
 
 
 def select_watermarks(pipeline: str, place: Place, dialect: Dialect) -> str:
@@ -151,6 +151,27 @@ def insert_run(unit: CommitUnit, committed_at: datetime, place: Place, dialect: 
         run=_json(dict(unit.run)),
     )
     return dialect.render(statement)
+
+
+def select_runs(pipeline: str, place: Place, dialect: Dialect) -> str:
+    query = fill(
+        "SELECT run_id, run FROM runs WHERE pipeline = :pipeline ORDER BY run_id",
+        {"runs": place.table(RUNS_TABLE)},
+        pipeline=text(pipeline),
+    )
+    return dialect.render(query)
+
+
+def committed_run(run_id: str, run: Mapping[str, Any]) -> CommittedRun:
+    """What a run's row says; a row of another make says less, never something else."""
+    rows = run.get("rows")
+    counted = {str(name): count for name, count in rows.items() if isinstance(count, int)} if rows else {}
+    return CommittedRun(run_id, str(run.get("kind", "")), counted)
+
+
+def committed_runs(rows: Sequence[Sequence[Any]]) -> dict[str, CommittedRun]:
+    """The rows of ``select_runs``, by run id."""
+    return {run_id: committed_run(run_id, json.loads(run)) for run_id, run in rows}
 
 
 def _json(value: object) -> exp.Literal:

@@ -25,6 +25,7 @@ from syncline.sinks.warehouse import (
     DIFFERENCES_MAX,
     WATERMARKS_TABLE,
     CommitCounts,
+    CommittedRun,
     CommitUnit,
     Comparison,
     TablePlan,
@@ -92,6 +93,16 @@ class DuckDB:
             return {}
         rows = session.table(bookkeeping.select_watermarks(pipeline, place, DUCKDB))
         return {mark.stream: mark for mark in _watermarks_of(rows)}
+
+    def committed_runs(self, pipeline: str) -> Mapping[str, CommittedRun]:
+        """See ``RunHistory``."""
+        from syncline.sinks import bookkeeping
+        from syncline.sinks.dialect import DUCKDB
+
+        if not self.watermarks(pipeline):
+            return {}
+        session, place = self._connect()
+        return bookkeeping.committed_runs(session.run(bookkeeping.select_runs(pipeline, place, DUCKDB)))
 
     def prepare(self, tables: Sequence[TablePlan]) -> None:
         from syncline.sinks import bookkeeping, targets

@@ -7,11 +7,14 @@ survive a power loss (SEALED-MANIFEST), and a file written inside the root is la
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from syncline.connectors.errors import DataError
+from syncline.sinks.object_store import Stored
 from syncline.sinks.spool import Spool, disk_errors, sweep
 
 SPOOL_NAME = ".writing"
@@ -71,6 +74,24 @@ class FolderStore:
                 return {}
             with os.scandir(path) as entries:
                 return {entry.name: entry.stat().st_size for entry in entries if entry.is_file() and entry.name > after}
+
+    def folders(self, folder: str) -> Sequence[str]:
+        path = self.root / folder
+        with disk_errors("list landing folders", str(path)):
+            return sorted(entry.name for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
+
+    def objects(self, folder: str) -> Iterator[Stored]:
+        with disk_errors("list landing files", str(self.root / folder)):
+            for path in (self.root / folder).rglob("*"):
+                with suppress(FileNotFoundError):  # removed while the folder was being read
+                    status = path.stat()
+                    if stat.S_ISREG(status.st_mode):
+                        modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
+                        yield Stored(path.relative_to(self.root).as_posix(), status.st_size, modified_at)
+
+    def prune(self, folder: str) -> None:
+        with suppress(OSError):  # something is in it, or it is gone already
+            (self.root / folder).rmdir()
 
     def remove(self, key: str) -> None:
         with disk_errors("remove landing file", str(self.root / key)):

@@ -31,6 +31,7 @@ from syncline.sinks.warehouse import (
     SYNCED_AT_COLUMN,
     Capabilities,
     CommitCounts,
+    CommittedRun,
     CommitUnit,
     Comparison,
     Difference,
@@ -100,6 +101,14 @@ class Memory:
         self.statements += 1
         marks = self.storage.state.watermarks
         return {stream: mark for (owner, stream), mark in marks.items() if owner == pipeline}
+
+    def committed_runs(self, pipeline: str) -> Mapping[str, CommittedRun]:
+        """See ``RunHistory``."""
+        from syncline.sinks.bookkeeping import committed_run
+
+        self.statements += 1
+        runs = [run for run in self.storage.state.runs if run["pipeline"] == pipeline]
+        return {run["run_id"]: committed_run(run["run_id"], run["run"]) for run in runs}
 
     def prepare(self, tables: Sequence[TablePlan]) -> None:
         self.statements += 1

@@ -13,8 +13,10 @@ file of any size only when the caller drives the parts himself.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -78,6 +80,31 @@ class ObjectStore(Protocol):
 
     def remove(self, key: str) -> None:
         """Removes the object if it is there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as a listing shows it; ``key`` is relative to the landing's root, ``modified_at`` in UTC."""
+
+    key: str
+    size_bytes: int
+    modified_at: datetime
+
+
+class Inventory(Protocol):
+    """What upkeep needs beside the port: to look at everything there is, named by a manifest or not."""
+
+    def folders(self, folder: str) -> Sequence[str]:
+        """The names of the folders right below ``folder``, sorted."""
+        ...
+
+    def objects(self, folder: str) -> Iterator[Stored]:
+        """Every object anywhere below ``folder``, in no order worth relying on."""
+        ...
+
+    def prune(self, folder: str) -> None:
+        """Removes the folder if nothing is in it and it is more than a part of names."""
         ...
 
 
@@ -167,6 +194,25 @@ class BucketStore:
                     if "/" not in name:
                         found[name] = entry["size"]
         return found
+
+    def folders(self, folder: str) -> Sequence[str]:
+        prefix = f"{self._prefix}{folder}/"
+        with _s3_errors("list landing folders", self.url, folder):
+            found = obstore.list_with_delimiter(self._lister, prefix)["common_prefixes"]
+        return sorted(name.removeprefix(prefix).rstrip("/") for name in found)
+
+    def objects(self, folder: str) -> Iterator[Stored]:
+        pages = iter(obstore.list(self._lister, f"{self._prefix}{folder}/"))
+        while True:
+            with _s3_errors("list landing files", self.url, folder):
+                page = next(pages, None)
+            if page is None:
+                return
+            for entry in page:
+                yield Stored(entry["path"].removeprefix(self._prefix), entry["size"], entry["last_modified"])
+
+    def prune(self, folder: str) -> None:
+        """A bucket has no folders."""
 
     def remove(self, key: str) -> None:
         with _s3_errors("remove landing file", self.url, key), suppress(FileNotFoundError):

@@ -36,9 +36,11 @@ from syncline.sinks.manifest import FileEntry, Manifest
 from syncline.sinks.session import Session
 from syncline.sinks.warehouse import (
     DIFFERENCES_MAX,
+    RUNS_TABLE,
     WATERMARKS_TABLE,
     Capabilities,
     CommitCounts,
+    CommittedRun,
     CommitUnit,
     Comparison,
     TablePlan,
@@ -148,6 +150,19 @@ class Served:
             rows = session.run(bookkeeping.select_watermarks(pipeline, place, dialect))
             marks = [bookkeeping.watermark_of(row) for row in rows]
             return {mark.stream: mark for mark in marks if mark.version}  # version 0 was seeded and never committed
+
+        return self._attempt(read)
+
+    def committed_runs(self, pipeline: str) -> Mapping[str, CommittedRun]:
+        """See ``RunHistory``."""
+        from syncline.sinks import bookkeeping
+
+        def read(session: Session, dialect: Dialect) -> Mapping[str, CommittedRun]:
+            place, _ = self._backend.places()
+            self._backend.label(session, None, pipeline, "")
+            if dialect.fold(RUNS_TABLE) not in self._catalog(session, dialect):
+                return {}
+            return bookkeeping.committed_runs(session.run(bookkeeping.select_runs(pipeline, place, dialect)))
 
         return self._attempt(read)
 

@@ -253,6 +253,27 @@ class Warehouse(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class CommittedRun:
+    """A row of ``_syncline_runs``: it stands there because its transaction committed (ONE-TRANSACTION).
+
+    ``kind`` is ``run``, ``reload`` or ``repair``; ``rows`` how many rows of each stream were landed and merged. Empty
+    where the row does not say.
+    """
+
+    run_id: str
+    kind: str
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
+class RunHistory(Protocol):
+    """A warehouse that tells which runs committed: what upkeep of the landing has to know before it removes."""
+
+    def committed_runs(self, pipeline: str) -> Mapping[str, CommittedRun]:
+        """Every committed run of the pipeline by its id; empty where the bookkeeping does not exist yet."""
+        ...
+
+
 class Comparer(Protocol):
     """A warehouse that can hold staged rows against its target (``syncline verify``). Nothing is changed by it."""
 

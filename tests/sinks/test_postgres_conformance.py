@@ -6,12 +6,13 @@ import pytest
 
 from syncline.sinks.conformance import WarehouseConformance
 from syncline.sinks.conformance_compare import ComparerLaws
+from syncline.sinks.conformance_history import RunHistoryLaws
 from syncline.sinks.trial import House
 from tests.servers.postgres import PgAddress
 from tests.sinks.postgres_house import PostgresHouse
 
 
-class TestPostgres(WarehouseConformance, ComparerLaws):
+class TestPostgres(WarehouseConformance, ComparerLaws, RunHistoryLaws):
     @pytest.fixture
     def house(self, pg_database: PgAddress) -> House:
         return PostgresHouse(pg_database)

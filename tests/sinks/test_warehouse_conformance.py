@@ -8,17 +8,18 @@ import pytest
 
 from syncline.sinks.conformance import WarehouseConformance
 from syncline.sinks.conformance_compare import ComparerLaws
+from syncline.sinks.conformance_history import RunHistoryLaws
 from syncline.sinks.trial import House
 from tests.sinks.houses import DuckDBHouse, MemoryHouse
 
 
-class TestMemory(WarehouseConformance, ComparerLaws):
+class TestMemory(WarehouseConformance, ComparerLaws, RunHistoryLaws):
     @pytest.fixture
     def house(self) -> House:
         return MemoryHouse()
 
 
-class TestDuckDB(WarehouseConformance, ComparerLaws):
+class TestDuckDB(WarehouseConformance, ComparerLaws, RunHistoryLaws):
     @pytest.fixture
     def house(self, path: Path) -> House:
         return DuckDBHouse(path)
