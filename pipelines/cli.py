@@ -17,6 +17,7 @@ import click
 
 import syncline
 from syncline.connectors.errors import SynclineError
+from syncline.pipelines.cli_landing import landing
 from syncline.pipelines.cli_parts import (
     Boundary,
     Session,
@@ -29,6 +30,7 @@ from syncline.pipelines.cli_parts import (
     reporting,
     show,
 )
+from syncline.pipelines.cli_verify import verify
 
 if TYPE_CHECKING:
     from syncline.connectors.connector import Json
@@ -144,26 +146,7 @@ def reload(session: Session, pipeline: str, streams: Sequence[str], allow_delete
     _carry_out(session, found, log_format, lambda events, stop: work(events=events, stop=stop))
 
 
-@main.command()
-@pipeline_argument
-@choosing_streams(required=False)
-@following_runs
-@reporting
-@click.pass_context
-def verify(ctx: click.Context, pipeline: str, streams: Sequence[str], log_format: LogFormat) -> None:
-    """Prove that the tables equal the source.
-
-    Compares keys and all columns, names what differs, and then ends with exit code 4.
-    """
-    from syncline.pipelines.console import following
-    from syncline.pipelines.stop import StopSignal
-    from syncline.pipelines.verify import verify as compare
-
-    found = load(pipeline)
-    with following(log_format) as events, StopSignal().installed() as stop:
-        report = compare(found, streams=streams, events=events, stop=stop)
-    show(ctx.obj, "verify", report.to_json())
-    ctx.exit(0 if report.equal else 4)
+main.add_command(verify)
 
 
 @main.command()
@@ -199,6 +182,9 @@ def runs(session: Session, pipeline: str, limit: int) -> None:
     from syncline.pipelines.history import runs_of
 
     show(session, "runs", runs_of(load(pipeline), limit))
+
+
+main.add_command(landing)
 
 
 @main.group()

@@ -62,14 +62,14 @@ def print_run(console: Console, report: Document) -> None:
     )
     if report.get("resumed"):
         console.print(f"went on with what run {', '.join(report['resumed'])} had left unfinished")
-    _print_warnings(console, report)
+    print_warnings(console, report)
 
 
 def _counts(streams: Mapping[str, Document], wide: bool) -> Table:
     """A narrow screen has no room for windows and for the hops that equal their neighbours."""
     names = [name for name in _COUNTS if name in _ALWAYS or any(each.get(name) for each in streams.values())]
     shown = [name for name in names if wide or name not in _WIDE]
-    table = _table("stream", "api", *(("window from", "window to") if wide else ()), right=shown)
+    table = counts_table("stream", "api", *(("window from", "window to") if wide else ()), right=shown)
     for name, each in sorted(streams.items()):
         window = each.get("window") or {}
         low = instant(window.get("low"), "the beginning" if window else "-")
@@ -105,24 +105,8 @@ def print_plan(console: Console, report: Document) -> None:
             if value:
                 grid.add_row(f"  {label}", Text(scrub(str(value)), overflow="fold"))
         console.print(grid)
-    _print_warnings(console, report)
+    print_warnings(console, report)
     console.print("nothing was read, written or created")
-
-
-def print_verify(console: Console, report: Document) -> None:
-    streams: Mapping[str, Document] = report.get("streams") or {}
-    table = _table("stream", right=("rows source", "rows target", "missing", "extra", "different"), last="verdict")
-    for name, each in sorted(streams.items()):
-        counts = (number(each.get(field)) for field in ("rows_source", "rows_target", "missing", "extra", "different"))
-        verdict = Text("equal", "green") if each.get("equal") else Text("different", "red")
-        table.add_row(name, *counts, verdict)
-    console.print(table)
-    for name, each in sorted(streams.items()):
-        for example in each.get("examples") or ():
-            key = ", ".join(str(part) for part in example.get("key", ()))
-            columns = f" in {', '.join(example['columns'])}" if example.get("columns") else ""
-            console.print(f"  {name} {key}: {example.get('kind')}{columns}")
-    _print_warnings(console, report)
 
 
 def print_check(console: Console, report: Document) -> None:
@@ -150,7 +134,7 @@ def print_status(console: Console, report: Document) -> None:
         if last is not None and last.get("error"):
             console.print(Text(f"  {scrub(one_line(last['error']))}", "red"))
         if pipeline["streams"]:
-            table = _table("stream", "watermark", right=("lag", "rows last run"), last="unfinished")
+            table = counts_table("stream", "watermark", right=("lag", "rows last run"), last="unfinished")
             for name, each in sorted(pipeline["streams"].items()):
                 lag = "-" if each["lag_s"] is None else span(each["lag_s"])
                 rows = "-" if each["rows_last_run"] is None else number(each["rows_last_run"])
@@ -166,7 +150,7 @@ def print_runs(console: Console, report: Document) -> None:
         console.print(f"{report['pipeline']} never ran; start it with `syncline run {report['pipeline']}`")
         return
     counts = ("read", "inserted", "updated", "deleted", "API calls", "statements")
-    table = _table("run", "kind", "status", "started", right=("took", *counts), last="remarks")
+    table = counts_table("run", "kind", "status", "started", right=("took", *counts), last="remarks")
     for run in runs:
         status = Text(str(run["status"]), STYLES.get(str(run["status"]), ""))
         remarks = one_line(run["error"]) if run.get("error") else "; ".join(run.get("warnings") or ())
@@ -221,7 +205,7 @@ def one_line(error: Document) -> str:
     return f"{error.get('operation')}: {error.get('object')}: {error.get('cause')}".replace("\n", " ")
 
 
-def _table(*left: str, right: Sequence[str] = (), last: str | None = None) -> Table:
+def counts_table(*left: str, right: Sequence[str] = (), last: str | None = None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for title in left:
         table.add_column(title)
@@ -236,7 +220,7 @@ def _listed(values: Sequence[Json] | None) -> str:
     return ", ".join(str(value) for value in values or ())
 
 
-def _print_warnings(console: Console, report: Document) -> None:
+def print_warnings(console: Console, report: Document) -> None:
     for text in report.get("warnings") or ():
         console.print(Text(scrub(f"warning: {text}"), "yellow"))
     for name, each in (report.get("streams") or {}).items():

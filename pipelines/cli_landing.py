@@ -1,0 +1,59 @@
+"""``syncline landing``: upkeep of what runs have landed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from syncline.pipelines.cli_parts import Session, load, pipeline_argument, print_json, reporting
+
+
+def age(text: str) -> timedelta:
+    """A span of time such as ``30d``."""
+    from syncline.pipelines.pipeline import parse_duration
+
+    try:
+        return parse_duration(text)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{text!r} is not an age; write it as 30d or 12w") from None
+
+
+@click.group()
+def landing() -> None:
+    """Look after the landing.
+
+    Files of runs long committed, and what killed runs left behind.
+    """
+
+
+@landing.command()
+@pipeline_argument
+@click.option("--older-than", type=age, required=True, metavar="AGE", help="As in 30d; at least 1d.")
+@click.option("--beyond-replay", is_flag=True, help="Also what making the tables anew from the landing would need.")
+@click.option("--dry-run", is_flag=True, help="Only show what would go.")
+@reporting
+@click.pass_obj
+def expire(session: Session, pipeline: str, older_than: timedelta, beyond_replay: bool, dry_run: bool) -> None:
+    """Remove files of old runs that are committed.
+
+    Also the leavings of killed runs. What is unfinished, or not known to be committed, stays, and each stream's newest.
+    """
+    from syncline.pipelines.expiry import expire as remove
+
+    report = remove(
+        load(pipeline), older_than=older_than, now=datetime.now(UTC), dry_run=dry_run, beyond_replay=beyond_replay
+    )
+    _show(session, "expire", report)
+
+
+def _show(session: Session, kind: str, report: dict[str, object]) -> None:
+    if session.as_json:
+        print_json(report)
+        return
+    import sys
+
+    from syncline.pipelines import landing_tables
+    from syncline.pipelines.console import console_on
+
+    getattr(landing_tables, f"print_{kind}")(console_on(sys.stdout), report)

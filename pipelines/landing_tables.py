@@ -1,0 +1,31 @@
+"""What ``syncline landing`` reports, as a person reads it; from the very document that ``--json`` prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from syncline.connectors.secret import scrub
+from syncline.pipelines.tables import Document, counts_table, number
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_expire(console: Console, report: Document) -> None:
+    shown = counts_table("stream", right=("runs expired", "files", "orphans", "MB"), last="runs kept")
+    for name, each in sorted(report["streams"].items()):
+        kept = ", ".join(f"{count:,} {reason}" for reason, count in sorted(each["kept"].items()))
+        counts = (len(each["expired"]), each["files"], each["orphans"])
+        shown.add_row(name, *(number(count) for count in counts), f"{each['bytes'] / 1e6:,.1f}", kept or "none")
+    console.print(shown)
+    if report["uploads_aborted"]:
+        console.print(f"{len(report['uploads_aborted']):,} unfinished uploads aborted")
+    print_warnings(console, report)
+    console.print("nothing was removed" if report["dry_run"] else "removed")
+
+
+def print_warnings(console: Console, report: Document) -> None:
+    for text in report.get("warnings") or ():
+        console.print(Text(scrub(f"warning: {text}"), "yellow"))
