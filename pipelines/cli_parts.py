@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from syncline.pipelines.pipeline import Pipeline
 
 Kind = Literal["run", "plan", "verify", "check", "status", "runs", "starter"]
+TABLES: Mapping[Kind, str] = {"verify": "verify_tables"}
+"""The module that prints a kind of report, where it is not ``tables``."""
+
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
@@ -119,9 +122,11 @@ def show(session: Session, kind: Kind, report: Mapping[str, Json]) -> None:
     if session.as_json:
         print_json(report)
         return
-    from syncline.pipelines import tables
+    from importlib import import_module
+
     from syncline.pipelines.console import console_on
 
+    tables = import_module(f"syncline.pipelines.{TABLES.get(kind, 'tables')}")
     getattr(tables, f"print_{kind}")(console_on(sys.stdout), report)
 
 

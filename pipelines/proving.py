@@ -46,7 +46,11 @@ DIFFERING_KEYS_MAX = 50_000
 """How many differences of each kind are looked at again, or mended key by key; beyond it a stream is read whole."""
 
 LOOKS_MAX = 3
-"""How often what differs is asked for again: a record that differs each time is not one that just changed."""
+"""How often what differs is asked for again while runs commit meanwhile: what differs at a moment when the target
+stands still is a difference, for what the source changed since then is told by its cursor."""
+
+COUNTS_MAX = 2
+"""How often counts are taken before keys are read: records that changed in between are in neither the second time."""
 
 LAG_S = 60.0
 """How long a deletion may take to be told, for a source that does not say (``settling_lag_s``)."""
@@ -108,7 +112,9 @@ class Proving:
         schema, tally = self.schemas[name], getattr(self.context.connector, "tally", None)
         if tally is None or schema.cursor is None or not schema.key:
             return None
-        for _ in range(LOOKS_MAX):
+        for attempt in range(COUNTS_MAX):
+            if attempt:
+                self.pause()
             self.look_up_truth()
             watermark = self.watermark(name)
             if watermark is None:
@@ -126,7 +132,6 @@ class Proving:
             proof = counted(name, watermark, buckets_of(edges, target, source))
             if proof.comparison.equal:
                 return proof
-            self.pause()
         return None
 
     # --- keys and rows --------------------------------------------------------------------------------------------
@@ -183,29 +188,37 @@ class Proving:
 
     # --- looking again --------------------------------------------------------------------------------------------
 
-    def again(self, proof: StreamProof, schema: StreamSchema) -> StreamProof:
-        """The proof without what does not differ any more when it is asked for by key."""
-        first, latest = proof.comparison, proof.comparison
+    def again(self, proof: StreamProof, schema: StreamSchema, wait: bool = True) -> StreamProof:
+        """The proof without what does not differ any more when it is asked for by key.
+
+        ``wait`` until a deletion of a moment ago must have been told: it is pending then.
+        """
+        first = proof.comparison
+        if first.equal:
+            return proof
         if not schema.key or not proof.is_whole:
-            if not first.equal and schema.key:
+            if schema.key:
                 self.context.warn("too many differences to look at again one by one", proof.stream)
             return replace(proof, buckets=tuple(with_differences(proof.buckets, first.examples)))
-        looks = 0
-        while not latest.equal and looks < LOOKS_MAX:
-            if latest.extra:
-                self.pause()
-            keys = keys_table(schema, (each.key for each in latest.examples))
-            latest = self.compare_keys(proof.stream, schema, keys)
-            looks += 1
-        if looks == 0:
-            return proof
-        comparison = merged(first, latest.examples)
+        comparison = merged(first, self._looked(proof.stream, schema, first, wait))
         return replace(
             proof,
             comparison=comparison,
             rechecked=proof.rechecked + first.differences - comparison.differences,
             buckets=tuple(with_differences(proof.buckets, comparison.examples)),
         )
+
+    def _looked(self, name: str, schema: StreamSchema, first: Comparison, wait: bool) -> Sequence[Difference]:
+        latest = first
+        for _ in range(LOOKS_MAX):
+            if latest.extra and wait:
+                self.pause()
+            latest = self.compare_keys(name, schema, keys_table(schema, (each.key for each in latest.examples)))
+            before = self.truth[name].version
+            self.look_up_truth()
+            if latest.equal or self.truth[name].version == before:
+                break
+        return latest.examples
 
     def compare_keys(self, name: str, schema: StreamSchema, keys: pa.Table) -> Comparison:
         """These keys as they are on both sides now."""

@@ -18,6 +18,7 @@ from syncline.pipelines.context import Context, Seams
 from syncline.pipelines.events import Events
 from syncline.pipelines.extract import extract_all
 from syncline.pipelines.keyed import narrowed
+from syncline.pipelines.lifecycle import LEASE_TTL_S, heartbeat
 from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.proving import Level, Proving, StreamProof
 from syncline.pipelines.repair import mend
@@ -118,6 +119,7 @@ def verify(
 
     Raises:
         ConfigError: the warehouse cannot compare, or a stream was never synced.
+        LeaseHeld: another proof of the pipeline is under way. Runs may go on meanwhile.
         MassDelete: the repair would delete more than the pipeline allows; nothing was written.
     """
     seams, stop = seams or Seams(), stop or StopSignal()
@@ -159,8 +161,10 @@ def _looking(
         )
         started_at = seams.clock()
         report = RunReport(new_run_id(started_at, seams.random), pipeline.name, started_at, "verify")
+        context = Context(aside, report, events, stop, seams=seams, scope=scope_of(pipeline.name))
         try:
-            yield Context(aside, report, events, stop, seams=seams, scope=scope_of(pipeline.name))
+            with context.state.lease(context.scope, LEASE_TTL_S) as lease, heartbeat(context, lease):
+                yield context
         finally:
             pipeline.warehouse.close()
             pipeline.source.close()
@@ -243,7 +247,7 @@ def prove_again(proving: Proving, proofs: Sequence[StreamProof]) -> list[StreamP
         if proof.comparison.equal:
             found.append(proof)
         elif proof.is_whole and schema.key:
-            found.append(proving.again(proof, schema))
+            found.append(proving.again(proof, schema, wait=False))
         else:
             found.append(read_and_prove(proving, [proof.stream], proof.level == "rows", None)[proof.stream])
     return found

@@ -106,7 +106,7 @@ def test_the_limits_that_cannot_be_set_are_the_program_s() -> None:
         "Ten rows may always go",
         f"lease | {LEASE_TTL_S:.0f} s",
         f"rows in a batch | {BATCH_ROWS_MAX:,}",
-        f"`syncline verify` | {DIFFERENCES_MAX} a stream",
+        f"`syncline verify` | {DIFFERENCES_MAX} a stream and kind",
         f"{RUNS_KEPT:,} runs a pipeline",
     ):
         assert text in page

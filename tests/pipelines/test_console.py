@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import pytest
 from rich.console import Console
 
-from syncline.pipelines import tables
+from syncline.pipelines import tables, verify_tables
 from syncline.pipelines.console import Bars, console_on
 from syncline.pipelines.events import Event, JsonLines, LastRun, Quiet, Several
 from tests.pipelines.doubles import NOW
@@ -131,7 +131,8 @@ def test_last_run_is_the_one_that_started_last() -> None:
 
 def printed(kind: str, report: dict[str, Any]) -> str:
     file = io.StringIO()
-    getattr(tables, f"print_{kind}")(console_on(file), report)
+    module = verify_tables if kind == "verify" else tables
+    getattr(module, f"print_{kind}")(console_on(file), report)
     return file.getvalue()
 
 
@@ -205,13 +206,27 @@ def test_plan_shows_query_columns_and_what_is_left_out() -> None:
 
 
 def test_verify_names_the_differences() -> None:
-    counts = {"rows_source": 10, "rows_target": 9, "missing": 1, "extra": 0, "different": 1}
+    counts = {"rows_source": 10, "rows_target": 9, "missing": 1, "extra": 0, "stale": 0, "different": 1}
     examples = [{"kind": "different", "key": ("001A",), "columns": ("Name",)}, {"kind": "missing", "key": ("001B",)}]
     streams = {"Account": {**counts, "equal": False, "examples": examples}, "Contact": {**counts, "equal": True}}
     text = printed("verify", {"streams": streams, "warnings": []})
     assert "Account 001A: different in Name" in text
     assert "Account 001B: missing" in text
     assert [line.split()[-1] for line in text.splitlines() if line.startswith("Contact ")] == ["equal"]
+
+
+def test_verify_draws_a_stream_s_time_in_cells() -> None:
+    low, high = "2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z"
+    cells = [{"low": low, "high": high, "state": state} for state in ("equal", "different", "empty", "equal")]
+    text = printed("verify", {"streams": {"Account": {"equal": False, "buckets": cells}}})
+    assert "Account  ■✗·■  before 2026-05-01 00:00:00Z to 2026-05-02 00:00:00Z" in text
+
+
+def test_verify_claims_no_more_than_was_looked_at() -> None:
+    sampled = {"equal": True, "keys_share": 1.0, "rows_share": 0.05, "pending": 3, "rechecked": 2}
+    text = printed("verify", {"streams": {"Account": sampled, "Contact": {"equal": True, "level": "counts"}}})
+    assert "key and cursor of 100% of rows compared, every column of 5.0%; 3 pending, for the next run; 2 gone" in text
+    assert "Contact: counts and newest cursors by time agree; no row was compared" in text
 
 
 @pytest.mark.parametrize("text", ["2026-05-04T12:00:00.123456Z", "0001-01-01T00:00:00+00:00", "odd"])
