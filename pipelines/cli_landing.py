@@ -47,6 +47,22 @@ def expire(session: Session, pipeline: str, older_than: timedelta, beyond_replay
     _show(session, "expire", report)
 
 
+@landing.command()
+@pipeline_argument
+@click.option("--apply", is_flag=True, help="Put them among the bucket's rules; those of others stay.")
+@reporting
+@click.pass_obj
+def lifecycle(session: Session, pipeline: str, apply: bool) -> None:
+    """Show the lifecycle rules the bucket should have.
+
+    They abort unfinished uploads and end old versions. None removes landed files by age: S3 does not know which runs
+    are committed, `syncline landing expire` does.
+    """
+    from syncline.pipelines.landing_rules import lifecycle as rules
+
+    _show(session, "lifecycle", rules(load(pipeline), apply=apply))
+
+
 def _show(session: Session, kind: str, report: dict[str, object]) -> None:
     if session.as_json:
         print_json(report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -24,6 +25,14 @@ def print_expire(console: Console, report: Document) -> None:
         console.print(f"{len(report['uploads_aborted']):,} unfinished uploads aborted")
     print_warnings(console, report)
     console.print("nothing was removed" if report["dry_run"] else "removed")
+
+
+def print_lifecycle(console: Console, report: Document) -> None:
+    """As the AWS command takes it, so that it can be handed to whoever owns the bucket."""
+    console.print_json(json.dumps({"Rules": report["rules"]}))
+    if report["applied"]:
+        done = "now has these rules" if report["changed"] else "has these rules already"
+        console.print(f"{report['bucket']} {done}", soft_wrap=True)
 
 
 def print_warnings(console: Console, report: Document) -> None:

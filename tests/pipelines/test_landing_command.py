@@ -59,3 +59,25 @@ def test_expire_refuses_an_age_that_is_none(crm: Folder, age: str, said: str) ->
     result = crm.call("landing", "expire", "crm", "--older-than", age)
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_lifecycle_prints_rules_that_the_aws_command_takes(folder: Folder) -> None:
+    folder.write(
+        "pipelines/crm.py",
+        CRM
+        + """
+from syncline.sinks import Landing
+pipeline = Pipeline("crm", source=source, streams=["Account"], landing=Landing("s3://bucket/crm"))
+""",
+    )
+    result = folder.call("landing", "lifecycle", "crm")
+    assert result.exit_code == 0, result.output
+    rules = json.loads(result.stdout)["Rules"]
+    assert {rule["Filter"]["Prefix"] for rule in rules} == {"crm/", "crm/_check/"}
+    assert report(folder, "lifecycle", "crm")["rules"] == rules
+
+
+def test_a_folder_has_no_lifecycle_rules(crm: Folder) -> None:
+    result = crm.call("landing", "lifecycle", "crm", "--apply")
+    assert result.exit_code == 2
+    assert "syncline landing expire crm" in result.stderr
