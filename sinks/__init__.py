@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from syncline.sinks.manifest import FileEntry, Manifest
     from syncline.sinks.memory import Memory
     from syncline.sinks.postgres import Postgres
+    from syncline.sinks.redshift import Redshift
     from syncline.sinks.snowflake import Snowflake
     from syncline.sinks.warehouse import (
         Capabilities,
@@ -43,6 +44,7 @@ __all__ = [
     "Mark",
     "Memory",
     "Postgres",
+    "Redshift",
     "RowCounts",
     "Snowflake",
     "TablePlan",
@@ -57,6 +59,7 @@ _HOMES = {
     "Manifest": "manifest",
     "Memory": "memory",
     "Postgres": "postgres",
+    "Redshift": "redshift",
     "Snowflake": "snowflake",
 }
 

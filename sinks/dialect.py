@@ -64,8 +64,9 @@ class Dialect:
     ``replaces_tables`` that CREATE OR REPLACE makes it; ``merges`` that one MERGE may update, delete and insert under
     conditions; ``overwrites`` that INSERT OVERWRITE replaces a table's rows within a transaction; ``keys_targets`` that
     a declared primary key is enforced; ``prunes_by_bounds`` that a literal range on the key lets the target be read in
-    part; ``adds_if_absent`` that ADD COLUMN IF NOT EXISTS is known; ``lock`` the statement, with ``{table}``, that
-    keeps other writers from the bookkeeping. ``widen``, ``differs`` and ``digest`` spell what has no common spelling.
+    part; ``adds_if_absent`` that ADD COLUMN IF NOT EXISTS is known; ``backslashes`` how a literal holds one: by number
+    where the server's settings decide what it means in a text; ``lock`` the statement, with ``{table}``, that keeps
+    other writers from the bookkeeping. ``widen``, ``differs`` and ``digest`` spell what has no common spelling.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Dialect:
     overwrites: bool = False
     keys_targets: bool = False
     adds_if_absent: bool = True
+    backslashes: Literal["plain", "by number"] = "plain"
     lock: str = ""
     prunes_by_bounds: bool = False
     widen: Callable[[Widening], Sequence[exp.Expr]] = alter_type
@@ -101,6 +103,9 @@ class Dialect:
                 kept = identifier.arg_key in ("db", "catalog") and isinstance(identifier.parent, exp.Table)
                 if not kept and not identifier.meta.get("final"):
                     identifier.set("this", self.spell(identifier.name))
+        if self.backslashes == "by number":
+            for literal in [each for each in spelled.find_all(exp.Literal) if each.is_string and "\\" in each.name]:
+                literal.replace(backslashes_by_number(literal.name))
         return spelled
 
     def render_exact(self, tree: exp.Expr) -> str:
@@ -219,6 +224,16 @@ def instant(value: datetime | None) -> exp.Expr:
         return exp.null()
     stamp = value.astimezone(UTC).isoformat(sep=" ", timespec="microseconds")
     return exp.cast(exp.Literal.string(stamp), "TIMESTAMPTZ")
+
+
+def backslashes_by_number(value: str) -> exp.Expr:
+    """The text, put together so that no literal in it has a backslash."""
+    first, *rest = value.split("\\")
+    parts: exp.Expr = text(first)
+    for each in rest:
+        backslash = exp.Anonymous(this="CHR", expressions=[exp.Literal.number(92)])
+        parts = exp.DPipe(this=exp.DPipe(this=parts, expression=backslash), expression=text(each))
+    return exp.paren(parts, copy=False)
 
 
 def number(value: int) -> exp.Expr:
