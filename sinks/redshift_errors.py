@@ -97,7 +97,8 @@ def is_answer(error: BaseException) -> bool:
 _RETRY = "nothing was written; it is done again"
 _ROLE = (
     "let Redshift assume the role (its trust policy names redshift.amazonaws.com, and the role is attached to the"
-    " cluster), and the role read the landing: s3:GetObject, s3:ListBucket, s3:GetBucketLocation, with KMS also kms:Decrypt"
+    " cluster), and the role read the landing: s3:GetObject, s3:ListBucket, s3:GetBucketLocation, with KMS also"
+    " kms:Decrypt"
 )
 _CHANGE = "a table changed under the run; run again"
 
