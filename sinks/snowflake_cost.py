@@ -110,7 +110,7 @@ def history_query(pipeline: str, days: int) -> str:
     """
     holes: Mapping[str, exp.Expr] = {
         "days": exp.Literal.number(-days),
-        "pipeline": exp.Literal.string(pipeline.replace("\\", "\\\\")),
+        "pipeline": exp.Literal.string(pipeline),
     }
     tree = parse_one(skeleton, read="snowflake")
     filled = tree.transform(lambda node: holes[node.name].copy() if isinstance(node, exp.Placeholder) else node)
