@@ -199,7 +199,7 @@ def _joined(match: Match, shown: Sequence[exp.Expr]) -> exp.Expr:
     if plan.key and differ:
         pairing.args["ifs"].append(exp.If(this=exp.or_(*differ, copy=False), true=_differing(match)))
     order = exp.Order(expressions=[exp.Ordered(this=match.theirs(plan.cursor or _keys(match)[0]), desc=True)])
-    place = exp.Window(this=exp.RowNumber(), partition_by=[theirs for _, theirs in match.their_identity()], order=order)
+    place = exp.Window(this=exp.RowNumber(), partition_by=match.theirs_apart(), order=order)
     live = fill(
         "SELECT t.*, :place AS _syncline_place FROM target AS t WHERE :live", target, place=place, live=match.is_live()
     )

@@ -26,12 +26,16 @@ Names: TypeAlias = Literal["exact", "upper", "lower"]
 
 @dataclass(frozen=True, slots=True)
 class Widening:
-    """A target's column that needs a wider type; ``columns`` are all of the target's, in order."""
+    """A target's column that needs a wider type; ``columns`` are all of the target's, in order.
+
+    ``value`` is the column's value in that type.
+    """
 
     table: exp.Table
     column: str
     type: exp.DataType
     columns: tuple[str, ...]
+    value: exp.Expr
 
 
 def alter_type(widening: Widening) -> Sequence[exp.Expr]:
@@ -46,6 +50,16 @@ def is_distinct(ours: exp.Expr, theirs: exp.Expr, type: pa.DataType) -> exp.Expr
     return exp.NullSafeNEQ(this=ours, expression=theirs)
 
 
+def itself(value: exp.Expr, type: pa.DataType) -> list[exp.Expr]:
+    """A value is one with those it equals."""
+    return [value]
+
+
+def nothing_special(value: exp.Expr, type: pa.DataType) -> exp.Expr | None:
+    """Every type has a cast to text."""
+    return None
+
+
 def sha256_hex(value: exp.Expr) -> exp.Expr:
     return exp.SHA2(this=value, length=exp.Literal.number(256))
 
@@ -55,7 +69,7 @@ class Dialect:
     """What is particular to one warehouse's SQL.
 
     ``types`` maps canonical Arrow types (``lattice``), written as Arrow writes them, to column types; decimals and
-    lists follow from ``decimal`` and ``list`` with the parts put in. ``row_address`` is the pseudo column that
+    lists follow from ``decimal`` and ``lists`` with the parts put in. ``row_address`` is the pseudo column that
     addresses a row of a table for the length of a transaction, empty where there is none.
 
     For warehouses behind a network: ``names`` says how the source's names are spelled there (EXACT-NAMES);
@@ -66,14 +80,16 @@ class Dialect:
     a declared primary key is enforced; ``prunes_by_bounds`` that a literal range on the key lets the target be read in
     part; ``adds_if_absent`` that ADD COLUMN IF NOT EXISTS is known; ``backslashes`` how a literal holds one: by number
     where the server's settings decide what it means in a text; ``lock`` the statement, with ``{table}``, that keeps
-    other writers from the bookkeeping. ``widen``, ``differs`` and ``digest`` spell what has no common spelling.
+    other writers from the bookkeeping; ``aliases_targets`` that UPDATE and DELETE know their table by an alias.
+    ``widen``, ``differs``, ``identity`` (what is compared where a key is), ``as_text`` (of types that CAST shows
+    wrongly or not at all) and ``digest`` spell what has no common spelling.
     """
 
     name: str
     capabilities: Capabilities
     types: Mapping[str, str]
     decimal: str
-    list: str
+    lists: str
     row_address: str = ""
     names: Names = "exact"
     shown_types: Mapping[str, pa.DataType] = field(default_factory=dict)
@@ -86,9 +102,12 @@ class Dialect:
     adds_if_absent: bool = True
     backslashes: Literal["plain", "by number"] = "plain"
     lock: str = ""
+    aliases_targets: bool = True
     prunes_by_bounds: bool = False
     widen: Callable[[Widening], Sequence[exp.Expr]] = alter_type
     differs: Callable[[exp.Expr, exp.Expr, pa.DataType], exp.Expr] = is_distinct
+    identity: Callable[[exp.Expr, pa.DataType], list[exp.Expr]] = itself
+    as_text: Callable[[exp.Expr, pa.DataType], exp.Expr | None] = nothing_special
     digest: Callable[[exp.Expr], exp.Expr] = sha256_hex
 
     def render(self, tree: exp.Expr) -> str:
@@ -97,10 +116,12 @@ class Dialect:
     def spelled(self, tree: T) -> T:
         """The same tree with its names as this warehouse keeps them."""
         spelled = tree.copy()
+        if not self.aliases_targets and isinstance(spelled, exp.Update | exp.Delete):
+            name_target(spelled)
         if self.names != "exact":
             for identifier in list(spelled.find_all(exp.Identifier)):
                 # Where a table lives was said by the user, and what the catalog showed is spelled as it is there.
-                kept = identifier.arg_key in ("db", "catalog") and isinstance(identifier.parent, exp.Table)
+                kept = identifier.arg_key in ("db", "catalog")
                 if not kept and not identifier.meta.get("final"):
                     identifier.set("this", self.spell(identifier.name))
         if self.backslashes == "by number":
@@ -127,11 +148,23 @@ class Dialect:
         own = self.staging_types.get(str(type)) or self.staging_types.get(str(canonical))
         return self.column_type(canonical) if own is None else exp.DataType.build(own, dialect=self.name)
 
+    def converted(self, value: exp.Expr, held: pa.DataType, wanted: pa.DataType) -> exp.Expr:
+        """The value, of one canonical type, in a wider one."""
+        if held == wanted:
+            return value
+        shown = self.as_text(value, held) if pa.types.is_string(wanted) else None
+        return exp.cast(value, self.column_type(wanted)) if shown is None else shown
+
+    def text_of(self, value: exp.Expr, type: pa.DataType) -> exp.Expr:
+        """A text that differs where the values do."""
+        shown = self.as_text(value, type)
+        return exp.cast(value, "TEXT") if shown is None else shown
+
     def _type_text(self, type: pa.DataType) -> str:
         if pa.types.is_decimal(type):
             return self.decimal.format(precision=type.precision, scale=type.scale)
         if pa.types.is_list(type):
-            return self.list.format(item=self._type_text(type.value_type))
+            return self.lists.format(item=self._type_text(type.value_type))
         return self.types[str(type)]
 
     def arrow_type(self, text: str) -> pa.DataType | None:
@@ -184,7 +217,7 @@ DUCKDB = Dialect(
         "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
     },
     decimal="DECIMAL({precision}, {scale})",
-    list="{item}[]",
+    lists="{item}[]",
     row_address="rowid",
 )
 
@@ -234,6 +267,19 @@ def backslashes_by_number(value: str) -> exp.Expr:
         backslash = exp.Anonymous(this="CHR", expressions=[exp.Literal.number(92)])
         parts = exp.DPipe(this=exp.DPipe(this=parts, expression=backslash), expression=text(each))
     return exp.paren(parts, copy=False)
+
+
+def name_target(statement: exp.Update | exp.Delete) -> None:
+    """Takes the alias from the statement's table; columns are named by schema and table, which no alias shadows."""
+    table = statement.this
+    alias = table.alias
+    if not alias:
+        return
+    table.set("alias", None)
+    for each in list(statement.find_all(exp.Column)):
+        if each.table == alias:
+            each.set("table", table.this.copy())
+            each.set("db", table.args["db"].copy())
 
 
 def number(value: int) -> exp.Expr:

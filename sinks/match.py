@@ -109,8 +109,9 @@ class Match:
         for field in self.plan.columns:
             common = self._common_type(field)
             value: exp.Expr = column(field.name)
-            if common != lattice.canonical(field.type):
-                value = exp.alias_(exp.cast(value, self.dialect.column_type(common)), field.name, quoted=True)
+            own = lattice.canonical(field.type)
+            if own is not None and common != own:
+                value = exp.alias_(self.dialect.converted(value, own, common), field.name, quoted=True)
             selected.append(value)
         flags = (column(name) for name in (DELETED_COLUMN, SEQUENCE_COLUMN, TOMBSTONE_COLUMN))
         query = exp.select(*selected, *flags)
@@ -139,7 +140,7 @@ class Match:
         held, common = self._held_type(name), self._common_type(self.plan.columns.field(name))
         if held is None:
             return exp.cast(exp.null(), self.dialect.column_type(common))
-        return column(name, "t") if held == common else exp.cast(column(name, "t"), self.dialect.column_type(common))
+        return self.dialect.converted(column(name, "t"), held, common)
 
     def _held_type(self, name: str) -> pa.DataType | None:
         own = self.layout.find(name, self.dialect)
@@ -172,7 +173,22 @@ class Match:
 
     def same_identity(self) -> exp.Expr:
         """Both rows are of one identity. Neither a key nor a digest is ever null, so plain equality serves."""
-        return exp.and_(*(exp.EQ(this=column(name, "s"), expression=value) for name, value in self.their_identity()))
+        ours = [
+            each for name, type in self._identity_types() for each in self.dialect.identity(column(name, "s"), type)
+        ]
+        return exp.and_(
+            *(exp.EQ(this=one, expression=other) for one, other in zip(ours, self.theirs_apart(), strict=True))
+        )
+
+    def theirs_apart(self) -> list[exp.Expr]:
+        """The values that tell the target's rows apart."""
+        values = (value for _, value in self.their_identity())
+        types = (type for _, type in self._identity_types())
+        return [each for value, type in zip(values, types, strict=True) for each in self.dialect.identity(value, type)]
+
+    def _identity_types(self) -> list[tuple[str, pa.DataType]]:
+        """A digest is of no text's type: it needs no comparing but the plain one."""
+        return [(name, self.common_type(name)) for name in self.plan.key] or [(DIGEST_COLUMN, pa.binary())]
 
     def their_identity(self) -> list[tuple[str, exp.Expr]]:
         """The columns of ``identity`` and their values on the target's side."""
@@ -181,7 +197,10 @@ class Match:
         return [(DIGEST_COLUMN, self._digest(self.theirs(name) for name in self.plan.columns.names))]
 
     def _digest(self, values: Iterable[exp.Expr]) -> exp.Expr:
-        return digest(values) if self.source is None else digest_of_digests(values, self.dialect)
+        if self.source is None:
+            return digest(values)
+        types = [self._common_type(field) for field in self.plan.columns]
+        return digest_of_digests(zip(values, types, strict=True), self.dialect)
 
     def has_instants(self, name: str) -> bool:
         return bool(pa.types.is_temporal(self.plan.columns.field(name).type))

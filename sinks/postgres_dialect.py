@@ -39,7 +39,7 @@ POSTGRES = Dialect(
         "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
     },
     decimal="DECIMAL({precision}, {scale})",
-    list="{item}[]",
+    lists="{item}[]",
     names="lower",
     staging_kind="unlogged",
     keys_targets=True,

@@ -36,6 +36,24 @@ def differs(ours: exp.Expr, theirs: exp.Expr, type: pa.DataType) -> exp.Expr:
     return exp.Coalesce(this=unequal, expressions=[either])
 
 
+def identity(value: exp.Expr, type: pa.DataType) -> list[exp.Expr]:
+    """Keys that differ by their trailing blanks are different keys."""
+    length = exp.Anonymous(this="OCTET_LENGTH", expressions=[value.copy()])
+    return [value, length] if pa.types.is_string(type) else [value]
+
+
+def as_text(value: exp.Expr, type: pa.DataType) -> exp.Expr | None:
+    """A boolean has no cast to text, bytes have one that reads them as UTF-8, a list one that loses it (CAST)."""
+    if pa.types.is_boolean(type):
+        words = [exp.If(this=value, true=text("true")), exp.If(this=exp.not_(value.copy()), true=text("false"))]
+        return exp.Case(ifs=words)
+    if pa.types.is_binary(type):
+        return exp.Anonymous(this="TO_HEX", expressions=[value])
+    if pa.types.is_list(type):
+        return exp.Anonymous(this="JSON_SERIALIZE", expressions=[value])
+    return None
+
+
 def widen(widening: Widening) -> Sequence[exp.Expr]:
     """A wider column beside the old one, filled, put in its place; it moves to the end of the table.
 
@@ -44,8 +62,8 @@ def widen(widening: Widening) -> Sequence[exp.Expr]:
     table = widening.table
     new, old = exp.to_identifier(WIDENED_COLUMN, quoted=True), exp.to_identifier(widening.column, quoted=True)
     added = exp.ColumnDef(this=new.copy(), kind=widening.type.copy())
-    value = exp.cast(exp.column(old.copy()), widening.type.copy())
-    update = exp.Update(this=table.copy(), expressions=[exp.EQ(this=exp.column(new.copy()), expression=value)])
+    filled = exp.EQ(this=exp.column(new.copy()), expression=widening.value.copy())
+    update = exp.Update(this=table.copy(), expressions=[filled])
     dropped = exp.Drop(tables=[exp.column(old.copy())], kind="COLUMN")
     renamed = exp.RenameColumn(this=exp.column(new.copy()), to=exp.column(old.copy()))
     return [
@@ -77,7 +95,7 @@ REDSHIFT = Dialect(
         "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
     },
     decimal="DECIMAL({precision}, {scale})",
-    list="SUPER",
+    lists="SUPER",
     names="lower",
     # COPY of Parquet compares physical widths, and files' instants are taken by TIMESTAMP (COPY from columnar formats).
     staging_types={
@@ -92,8 +110,11 @@ REDSHIFT = Dialect(
     # In PostgreSQL 8, where Redshift comes from, a backslash in a text begins an escape; in later ones it does not.
     backslashes="by number",
     lock="LOCK {table}",
+    aliases_targets=False,
     widen=widen,
     differs=differs,
+    identity=identity,
+    as_text=as_text,
 )
 
 

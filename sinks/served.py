@@ -15,7 +15,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
     from syncline.sinks.dialect import Dialect, Place
     from syncline.sinks.landing import Landing
     from syncline.sinks.match import Match
-    from syncline.sinks.served_staging import Staging
+    from syncline.sinks.served_staging import Loaded
     from syncline.sinks.targets import Layout
 
 ATTEMPTS_MAX = 5
@@ -97,18 +96,6 @@ class Backend(Protocol):
     def label(self, session: Session, plan: TablePlan | None, pipeline: str, run_id: str) -> None:
         """Says what the statements that follow are for, where the warehouse keeps such labels."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What is known of a stream's staged rows; those of a key staged twice are gone already, but counted."""
-
-    staging: Staging
-    rows: int
-    superseded: int
-    deletions: int
-    least: object
-    largest: object
 
 
 class Served:
@@ -276,7 +263,9 @@ class Served:
         if superseded:
             changed = sum(session.change(staging.supersede(kind))[0] for kind in staging.kinds)
             check_superseded(table, superseded, changed)
-        self._loaded[table.stream] = Loaded(staging, int(rows), superseded, int(deletions or 0), least, largest)
+        self._loaded[table.stream] = served_staging.Loaded(
+            staging, int(rows), superseded, int(deletions or 0), least, largest
+        )
         return int(rows)
 
     # --- parts ----------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from syncline.connectors.errors import CommitUnknown, FenceLost, Transient
 from syncline.sinks import bookkeeping
@@ -18,11 +17,9 @@ from syncline.sinks.guards import check_changed, check_deletes, check_explained,
 from syncline.sinks.match import Match
 from syncline.sinks.served_merge import Bounds, ServedMerge
 from syncline.sinks.served_overwrite import WRITTEN, Overwrite, counts_of
+from syncline.sinks.served_staging import Loaded
 from syncline.sinks.session import Session
 from syncline.sinks.warehouse import DELETE_GUARD_ROWS_MIN, CommitCounts, CommitUnit, RowCounts
-
-if TYPE_CHECKING:
-    from syncline.sinks.served import Loaded
 
 
 def commit(

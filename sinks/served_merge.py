@@ -22,6 +22,7 @@ from datetime import datetime
 from sqlglot import exp
 
 from syncline.connectors.connector import DELETED_COLUMN
+from syncline.sinks import lattice
 from syncline.sinks.dialect import column, instant, number, text
 from syncline.sinks.match import Match
 from syncline.sinks.staging import TOMBSTONE_COLUMN
@@ -159,9 +160,16 @@ class ServedMerge:
         """Both rows are of one identity; a literal range that follows from the staged keys lets the target prune."""
         same = self.match.same_identity()
         low, high = literal(self.bounds.least), literal(self.bounds.largest)
-        if not self.match.dialect.prunes_by_bounds or not self.plan.key or low is None or high is None:
+        if not self._is_bounded() or low is None or high is None:
             return same
         return exp.and_(same, exp.Between(this=self.match.theirs(self.plan.key[0]), low=low, high=high))
+
+    def _is_bounded(self) -> bool:
+        """Staged values sort as the target's do: in a wider type of the target's 10 stands before 9."""
+        if not self.match.dialect.prunes_by_bounds or not self.plan.key:
+            return False
+        first = self.plan.columns.field(self.plan.key[0])
+        return bool(self.match.common_type(first.name) == lattice.canonical(first.type))
 
     def is_present(self) -> exp.Expr:
         """The outer join found a target's row: its commit time is never null."""

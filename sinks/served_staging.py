@@ -95,22 +95,28 @@ class Staging:
         for field in self.plan.columns:
             type = lattice.canonical(field.type)
             assert type is not None
-            value: exp.Expr = exp.null()
-            held = None
-            if field.name in present.names:
-                value, landed = column(field.name), present.field(field.name).type
-                held = self.dialect.staging_type(landed, lattice.canonical(landed))
-            if held != self.dialect.column_type(type):
-                value = exp.cast(value, self.dialect.column_type(type))
+            value = self._in_type(present, field.name, type)
             selected.append(exp.alias_(value, field.name, quoted=True))
         tombstone = exp.true() if kind == "tombstones" else exp.false()
         flags = [column(DELETED_COLUMN), column(SEQUENCE_COLUMN), exp.alias_(tombstone, TOMBSTONE_COLUMN, quoted=True)]
         return exp.select(*selected, *flags).from_(self.table(kind))
 
+    def _in_type(self, present: pa.Schema, name: str, type: pa.DataType) -> exp.Expr:
+        """The staged column's value in the plan's canonical type."""
+        wanted = self.dialect.column_type(type)
+        if name not in present.names:
+            return exp.cast(exp.null(), wanted)
+        landed = present.field(name).type
+        own = lattice.canonical(landed)
+        assert own is not None  # prepare refused it
+        if own != type:
+            return self.dialect.converted(column(name), own, type)
+        return column(name) if self.dialect.staging_type(landed, own) == wanted else exp.cast(column(name), wanted)
+
     def measure(self) -> str:
         """One row: rows, rows without a whole key, deletions, different keys, the least and the largest first key."""
         keys = exp.select(*(exp.alias_(each, f"key_{n}", quoted=True) for n, each in enumerate(self._identity())))
-        first = column(self.plan.key[0]) if self.plan.key else exp.null()
+        first = column(self.plan.key[0]) if self.plan.key else exp.cast(exp.null(), "BIGINT")
         incomplete = exp.or_(*(column(name).is_(exp.null()) for name in self.plan.key)) if self.plan.key else None
         query = fill(
             "SELECT COUNT(*), SUM(CASE WHEN :incomplete THEN 1 ELSE 0 END),"
@@ -144,8 +150,28 @@ class Staging:
 
     def _identity(self) -> list[exp.Expr]:
         if self.plan.key:
-            return [column(name) for name in self.plan.key]
-        return [digest_of_digests((column(name) for name in self.plan.columns.names), self.dialect)]
+            keys = [self.plan.columns.field(name) for name in self.plan.key]
+            return [each for key in keys for each in self.dialect.identity(column(key.name), _canonical(key))]
+        fields = self.plan.columns
+        return [digest_of_digests(((column(field.name), _canonical(field)) for field in fields), self.dialect)]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What is known of a stream's staged rows; those of a key staged twice are gone already, but counted."""
+
+    staging: Staging
+    rows: int
+    superseded: int
+    deletions: int
+    least: object
+    largest: object
+
+
+def _canonical(field: pa.Field) -> pa.DataType:
+    type = lattice.canonical(field.type)
+    assert type is not None  # prepare refused it
+    return type
 
 
 def prefix(pipeline: str) -> str:

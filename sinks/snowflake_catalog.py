@@ -28,7 +28,7 @@ def select_columns(catalog: str, schema: str) -> str:
 
     def filled(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Placeholder):
-            return exp.Literal.string(schema.replace("\\", "\\\\"))
+            return exp.Literal.string(schema)
         if isinstance(node, exp.Table) and not node.db:
             node.set("db", exp.to_identifier("INFORMATION_SCHEMA"))
             node.set("catalog", database.copy())

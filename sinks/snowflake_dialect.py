@@ -49,7 +49,7 @@ SNOWFLAKE = Dialect(
         "timestamp[us, tz=UTC]": "TIMESTAMP_TZ(6)",
     },
     decimal="NUMBER({precision}, {scale})",
-    list="ARRAY",
+    lists="ARRAY",
     names="upper",
     shown_types={
         "BOOLEAN": pa.bool_(),

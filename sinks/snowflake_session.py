@@ -193,6 +193,8 @@ class SnowflakeSession:
             cursor.execute(statement, timeout=self._timeout_s(statement), _statement_params={"QUERY_TAG": self._tag})
         except Error as error:
             raise self._told(error, statement) from error
+        except OSError as error:
+            raise self._lost(error, statement) from error
         finally:
             self._meter.sent(statement, began_s)
         return cursor
@@ -204,6 +206,8 @@ class SnowflakeSession:
             fetched: Sequence[Any] = cursor.fetchall()
         except Error as error:
             raise self._told(error, statement) from error
+        except OSError as error:
+            raise self._lost(error, statement) from error
         return [tuple(_plain(value) for value in row) for row in fetched]
 
     def _timeout_s(self, statement: str) -> int:
@@ -217,11 +221,20 @@ class SnowflakeSession:
         if isinstance(told, SessionGone):
             # Nothing more can be said to it, and asking again would take the driver's whole patience.
             self.close()
-        elif error.errno == 625 and self._inside and statement != "SHOW TRANSACTIONS":
+        elif error.errno == 625 and self._inside:
+            # What failed took the transaction along (TRANSACTION_ABORT_ON_ERROR), which answers nothing but ROLLBACK.
+            self._inside = False
+            self._roll_back()
             found = transactions.running(self._asked("SHOW TRANSACTIONS") or ())
             blockers = transactions.blockers(found, self._transaction_id)
             told.cause = f"{told.cause}; {blockers}" if blockers else told.cause
         return told
+
+    def _lost(self, error: OSError, statement: str) -> SessionGone:
+        """The driver repeats a request without a reply, but lets pass what breaks off in the middle of one."""
+        self.close()
+        cause = f"the reply broke off ({type(error).__name__})"
+        return SessionGone(_operation(statement), self._settings.place, cause, "run again; look at the network")
 
 
 def _connected(settings: Settings, connect: Connect | None) -> SnowflakeConnection:

@@ -129,10 +129,11 @@ def digest(values: Iterable[exp.Expr]) -> exp.Expr:
     return exp.Unhex(this=exp.SHA2(this=joined, length=exp.Literal.number(256)))
 
 
-def digest_of_digests(values: Iterable[exp.Expr], dialect: Dialect) -> exp.Expr:
+def digest_of_digests(values: Iterable[tuple[exp.Expr, pa.DataType]], dialect: Dialect) -> exp.Expr:
     """The same in a bounded length of text, for warehouses whose texts are: the digest of the values' digests."""
     parts: list[exp.Expr] = [
-        exp.Coalesce(this=dialect.digest(exp.cast(value, "TEXT")), expressions=[text("-")]) for value in values
+        exp.Coalesce(this=dialect.digest(dialect.text_of(value, type)), expressions=[text("-")])
+        for value, type in values
     ]
     while len(parts) > 1:  # balanced, so that a wide row nests no deeper than its logarithm
         pairs = [parts[index : index + 2] for index in range(0, len(parts), 2)]

@@ -159,7 +159,9 @@ def _reconcile_column(
             f"rename or drop the target's column, or leave field {name} out of stream {plan.stream}",
         )
     if joined != held:
-        yield from dialect.widen(Widening(target, own, dialect.column_type(joined), tuple(existing.types)))
+        assert held is not None  # nothing joins a type that Syncline never makes
+        value = dialect.converted(exp.column(exp.to_identifier(own, quoted=True)), held, joined)
+        yield from dialect.widen(Widening(target, own, dialect.column_type(joined), tuple(existing.types), value))
 
 
 def check_names(plans: Sequence[TablePlan], dialect: Dialect) -> None:

@@ -44,6 +44,12 @@ class Control:
         self._wire.faults.append(Fault(**await request.json()))
         return JSONResponse({})
 
+    async def drop(self, request: Request) -> JSONResponse:
+        """DROP DATABASE, which fakesnow does not know; memory would grow with the tests."""
+        for name in await request.json():
+            fake_server.shared_fs.duck_conn.cursor().execute(f'DETACH "{name}"')
+        return JSONResponse({})
+
     async def reset(self, request: Request) -> JSONResponse:
         left = [asdict(fault) for fault in self._wire.faults if fault.times > 0]
         self._wire.faults.clear()
@@ -88,6 +94,7 @@ def build() -> Wire:
         Route("/oauth/token-request", login.token, methods=["POST"]),
         Route("/_test/users", control.users, methods=["POST"]),
         Route("/_test/faults", control.faults, methods=["POST"]),
+        Route("/_test/drop", control.drop, methods=["POST"]),
         Route("/_test/reset", control.reset, methods=["POST"]),
         Route("/_test/seen", control.seen, methods=["GET"]),
     ]

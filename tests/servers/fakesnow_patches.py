@@ -2,8 +2,8 @@
 
 Each function mends one thing, named by what Snowflake does. Not mended, so never proved here:
 
-* types: NUMBER(38, 0) is a 64-bit integer, VARCHAR has no bound, TIMESTAMP_TZ keeps no offset, a JSON text copied into
-  a VARIANT is a document (on Snowflake it is a string until PARSE_JSON);
+* types: VARCHAR has no bound, TIMESTAMP_TZ keeps no offset, ARRAY and VARIANT are one type, which the catalog shows as
+  ARRAY, and a JSON text copied into it is a document (on Snowflake it is a string until PARSE_JSON);
 * names: DuckDB below compares names without regard to case, so two tables or columns that differ by it are one;
 * locks: a conflicting writer is refused at once (625) instead of waiting, and readers see a snapshot of the whole
   transaction instead of one for each statement;
@@ -33,23 +33,53 @@ from sqlglot import exp
 fake_arrow: Any = import_module("fakesnow.arrow")
 fake_copy: Any = import_module("fakesnow.copy_into")
 fake_cursor: Any = import_module("fakesnow.cursor")
+fake_info: Any = import_module("fakesnow.info_schema")
 fake_server: Any = import_module("fakesnow.server")
+fake_stage: Any = import_module("fakesnow.transforms.stage")
 
 Cursor = fake_cursor.FakeSnowflakeCursor
+
+UNUSED = (
+    *("alias_in_join", "alias_in_where", "alter_session", "alter_table_strip_cluster_by", "array_agg", "array_size"),
+    *("array_agg_within_group", "array_construct_etc", "create_clone", "create_user", "current_version", "random"),
+    *("dateadd_date_cast", "dateadd_string_literal_timestamp_cast", "datediff_string_literal_timestamp_cast"),
+    *("extract_comment_on_columns", "extract_comment_on_table", "flatten", "flatten_value_cast_as_varchar", "tag"),
+    *("haversine", "hex_string", "indices_to_json_extract", "json_extract_cased_as_varchar", "object_agg", "sample"),
+    *("numeric_agg_implicit_cast", "object_construct", "regex_replace", "regex_substr", "result_scan", "split"),
+    *("sequence_nextval", "show_databases", "show_functions", "show_parameters", "show_procedures", "show_users"),
+    *("show_warehouses", "to_date", "to_decimal", "to_timestamp", "to_variant", "try_parse_json", "update_variables"),
+)
 
 MERGE_WORDS = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
 
 
 def apply() -> None:
     """All of them. ``names_in_copy`` and ``options_of_copy`` before any session is opened."""
+    what_is_never_sent_is_not_looked_for()
     merge_is_one_statement()
+    overwriting_reads_before_it_empties()
+    numbers_of_38_digits_are_exact()
+    json_is_shown_as_array()
     nulls_stay_null_in_timestamps()
     refusals_have_numbers()
+    internal_stages()
     options_of_copy()
     names_in_copy()
     a_closed_session_rolls_back()
     fake_server.shared_fs.create_database_on_connect = False
     fake_server.shared_fs.create_schema_on_connect = False
+
+
+def what_is_never_sent_is_not_looked_for() -> None:
+    """Each statement passes through six dozen rewritings, most of them of functions that Syncline does not use."""
+    transforms = fake_cursor.transforms
+    unused = {id(getattr(transforms, name)) for name in UNUSED if hasattr(transforms, name)}
+    plain = exp.Expr.transform
+
+    def transform(self: Any, fun: Any, *args: Any, **kwargs: Any) -> Any:
+        return self if id(fun) in unused else plain(self, fun, *args, **kwargs)
+
+    exp.Expr.transform = transform  # type: ignore[method-assign]
 
 
 def merge_is_one_statement() -> None:
@@ -87,6 +117,43 @@ def _merge(cursor: Any, tree: exp.Merge, params: Any) -> dict[str, int]:
     for (action,) in rows:
         counts[MERGE_WORDS[action]] += 1
     return counts
+
+
+def overwriting_reads_before_it_empties() -> None:
+    """INSERT OVERWRITE may select from the table it replaces; fakesnow empties it first."""
+    fake_cursor.transforms.insert_overwrite = lambda tree: [tree]
+    plain = Cursor._execute
+
+    def execute(self: Any, tree: exp.Expr, params: Any = None) -> None:
+        if isinstance(tree, exp.Insert) and tree.args.get("overwrite"):
+            target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+            rows = exp.to_table("temp.main._overwriting")
+            query = tree.expression.sql(dialect="duckdb")
+            self._duck_conn.execute(f"CREATE OR REPLACE TEMP TABLE _overwriting AS {query}", params)
+            self._duck_conn.execute(exp.Delete(this=target.copy()).sql(dialect="duckdb"))
+            tree.set("overwrite", None)
+            tree.set("expression", exp.select("*").from_(rows))
+            params = None
+        plain(self, tree, params)
+
+    Cursor._execute = execute
+
+
+def numbers_of_38_digits_are_exact() -> None:
+    """NUMBER(38, 0) keeps all its digits; fakesnow makes it a 64-bit integer, as it does NUMBER, which stays so."""
+    plain = fake_cursor.transforms.integer_precision
+
+    def integers(tree: exp.Expr) -> exp.Expr:
+        exact = isinstance(tree, exp.DataType) and tree.this == exp.DataType.Type.DECIMAL and tree.expressions
+        return tree if exact else plain(tree)
+
+    fake_cursor.transforms.integer_precision = integers
+
+
+def json_is_shown_as_array() -> None:
+    """The catalog shows JSON, which fakesnow makes of ARRAY, as ARRAY: what the code under test makes."""
+    sql = fake_info.fs_global_creation_sql().replace("'JSON' then 'VARIANT'", "'JSON' then 'ARRAY'")
+    fake_server.shared_fs.duck_conn.execute(sql.replace("create view if not exists", "create or replace view"))
 
 
 def _unqualify(then: exp.Expr | None) -> None:
@@ -135,6 +202,23 @@ def refusals_have_numbers() -> None:
             raise ProgrammingError(msg=str(error), errno=100039, sqlstate="22003") from error
 
     Cursor._execute = execute
+
+
+def internal_stages() -> None:
+    """PUT names a place in quotes where it has special signs; COPY lists files of an internal stage (reference)."""
+    plain_put, plain_urls = fake_cursor.transforms.put_stage, fake_copy._source_urls
+
+    def put(tree: exp.Expr, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(tree, exp.Put):
+            place = tree.args["target"]
+            place.set("this", place.name.strip("'"))
+        return plain_put(tree, *args, **kwargs)
+
+    def urls(source: str, files: list[str]) -> Any:
+        return [source + file for file in files] if fake_stage.is_internal(source) else plain_urls(source, files)
+
+    fake_cursor.transforms.put_stage = put
+    fake_copy._source_urls = urls
 
 
 def options_of_copy() -> None:

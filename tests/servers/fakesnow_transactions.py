@@ -1,13 +1,14 @@
 """Snowflake's rules of transactions that fakesnow does not know: names, ids, lists, aborting, and DDL that commits.
 
 Statements are answered before fakesnow sees them: ``BEGIN ... NAME``, ``SELECT CURRENT_TRANSACTION()``,
-``SHOW TRANSACTIONS``, ``DESCRIBE TRANSACTION``, ``SYSTEM$ABORT_TRANSACTION``, ``SYSTEM$CANCEL_ALL_QUERIES``,
-``ALTER SESSION``.
+``SHOW TRANSACTIONS``, ``DESCRIBE TRANSACTION``, ``SYSTEM$ABORT_TRANSACTION``, ``ALTER SESSION``; and ``REMOVE``, which
+fakesnow lacks, too.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from tests.servers.fakesnow_patches import fake_cursor, fake_server, roll_back
+from tests.servers.fakesnow_patches import fake_cursor, fake_server, fake_stage, roll_back
 
 BEGIN = re.compile(r"^\s*(?:BEGIN(?:\s+(?:TRANSACTION|WORK))?|START\s+TRANSACTION)(?:\s+NAME\s+(\S+?))?\s*;?\s*$", re.I)
 END = re.compile(r"^\s*(COMMIT|ROLLBACK)(?:\s+WORK)?\s*;?\s*$", re.I)
@@ -24,7 +25,7 @@ DDL = re.compile(r"^\s*(CREATE|ALTER\s+(?!SESSION)|DROP|RENAME|GRANT|UNDROP|COMM
 ASKED = re.compile(
     r"^\s*(?:(?P<show>SHOW\s+TRANSACTIONS)|DESCRIBE\s+TRANSACTION\s+(?P<describe>\d+)"
     r"|SELECT\s+(?P<current>CURRENT_TRANSACTION\(\))|SELECT\s+SYSTEM\$ABORT_TRANSACTION\((?P<abort>\d+)\)"
-    r"|SELECT\s+SYSTEM\$CANCEL_ALL_QUERIES\((?P<cancel>\d+)\)|(?P<alter>ALTER\s+SESSION\s+(?:UN)?SET\s+(?!AUTOCOMMIT).*))\s*;?\s*$",
+    r"|REMOVE\s+'@(?P<remove>[^']+)'|(?P<alter>ALTER\s+SESSION\s+(?:UN)?SET\s+(?!AUTOCOMMIT).*))\s*;?\s*$",
     re.I | re.S,
 )
 
@@ -116,8 +117,8 @@ def _rewritten(transactions: Transactions, connection: Any, command: str) -> str
 def _answer(transactions: Transactions, connection: Any, asked: re.Match[str]) -> str:
     if asked["abort"]:
         return _status(transactions.abort(int(asked["abort"])))
-    if asked["cancel"]:
-        return _status("No queries to cancel")
+    if asked["remove"]:
+        return _status(_removed(asked["remove"]))
     if asked["alter"]:
         return _status("Statement executed successfully.")
     if asked["current"]:
@@ -130,6 +131,13 @@ def _answer(transactions: Transactions, connection: Any, asked: re.Match[str]) -
     values = exp.values(listed, alias="t", columns=columns)
     query = exp.select(*(exp.column(name, quoted=True) for name in names)).from_(values)
     return query.where(exp.true() if rows else exp.false()).sql(dialect="snowflake")
+
+
+def _removed(place: str) -> str:
+    stage, _, path = place.partition("/")
+    database, schema, name = fake_stage.parts_from_var(stage, None, None)
+    shutil.rmtree(fake_stage.internal_dir(f"{database}.{schema}.{name}", path), ignore_errors=True)
+    return "removed"
 
 
 def _status(text: str) -> str:

@@ -65,9 +65,7 @@ class FakeSnowflake:
         return name
 
     def drop_databases(self) -> None:
-        with self.reader() as reader:
-            for name in self.databases:
-                reader.cursor().execute(f'DROP DATABASE "{name}"')
+        self._ask("drop", self.databases)
         self.databases.clear()
 
     def reader(self, **settings: Any) -> Any:

@@ -9,13 +9,18 @@ import pytest
 
 from syncline.sinks.conformance import WarehouseConformance
 from syncline.sinks.conformance_compare import ComparerLaws
+from syncline.sinks.conformance_history import RunHistoryLaws
 from syncline.sinks.landing import Landing
-from syncline.sinks.trial import House
+from syncline.sinks.trial import House, Trial
 from tests.servers.snowflake_fixtures import S3_KEY, S3_SECRET, FakeSnowflake
 from tests.sinks.snowflake_house import SnowflakeHouse
 
+CASE_FOLDS = pytest.mark.xfail(
+    strict=True, reason="DuckDB below the stand-in takes names that differ in case for one; tests/live asks Snowflake"
+)
 
-class TestSnowflake(WarehouseConformance, ComparerLaws):
+
+class TestSnowflake(WarehouseConformance, ComparerLaws, RunHistoryLaws):
     @pytest.fixture
     def house(self, fake_snowflake: FakeSnowflake) -> House:
         given: dict[str, Any] = {"names": "exact", "storage_integration": "LANDING"}
@@ -38,3 +43,13 @@ class TestSnowflake(WarehouseConformance, ComparerLaws):
             secret_access_key=S3_SECRET,
             region="us-east-1",
         )
+
+    test_names_that_differ_in_case_are_one_or_two_exact_names = CASE_FOLDS(
+        WarehouseConformance.test_names_that_differ_in_case_are_one_or_two_exact_names
+    )
+
+    @pytest.mark.parametrize("spelling", ["Crm", pytest.param("cRM", marks=CASE_FOLDS)])
+    def test_a_target_of_another_pipeline_is_refused_by_both_names_before_anything_is_written(
+        self, trial: Trial, spelling: str
+    ) -> None:
+        super().test_a_target_of_another_pipeline_is_refused_by_both_names_before_anything_is_written(trial, spelling)
