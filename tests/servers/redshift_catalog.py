@@ -1,6 +1,7 @@
 """What a database needs so that SQL written for Redshift means there what it means in Redshift.
 
 * VARCHAR lengths are counted in bytes: the cast that PostgreSQL applies on assignment is replaced.
+* A boolean has no cast to text (the rows decide: an empty table does not show it).
 * Trailing blanks do not count in comparisons, grouping and joining of VARCHAR: operators of its own.
 * Functions and catalog views of Redshift's names; names longer than PostgreSQL keeps are shown whole.
 """
@@ -22,6 +23,12 @@ END $$;
 SET allow_system_table_mods = on;
 UPDATE pg_cast SET castfunc = 'redshift.sized(varchar,int,boolean)'::regprocedure
  WHERE castsource = 'varchar'::regtype AND casttarget = 'varchar'::regtype;
+CREATE FUNCTION redshift.no_text(value boolean) RETURNS varchar LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '42846', MESSAGE = 'cannot cast type boolean to character varying';
+END $$;
+UPDATE pg_cast SET castfunc = 'redshift.no_text(boolean)'::regprocedure
+ WHERE castsource = 'boolean'::regtype AND casttarget IN ('varchar'::regtype, 'text'::regtype);
 RESET allow_system_table_mods;
 
 CREATE FUNCTION redshift.eq(a varchar, b varchar) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT

@@ -4,8 +4,8 @@ Text in, text out; only the lexer of sqlglot is used, never its parser, so that 
 not got wrong here as well. The rules are those of the Redshift database developer guide (SQL reference; unsupported
 PostgreSQL features; ALTER TABLE; MERGE; COPY from columnar data formats), with PostgreSQL's SQLSTATEs.
 
-Weaker than Redshift, because text cannot show it: a boolean cast to text passes, and so does a comparison of a value
-that a function made with trailing blanks. Stricter: IS TRUE is refused in WHERE as well, QUALIFY always.
+Weaker than Redshift, because text cannot show it: a comparison of a value that a function made with trailing blanks
+passes. Stricter: IS TRUE is refused in WHERE as well, QUALIFY always.
 """
 
 from __future__ import annotations
@@ -105,6 +105,7 @@ REFUSED: tuple[tuple[str, str, str], ...] = (
     (r"\bIS (NOT )?(TRUE|FALSE|UNKNOWN)\b", "XX000", "Assert"),
     (r"\bUNLOGGED\b", _SYNTAX, 'syntax error at or near "UNLOGGED"'),
     (r"^CREATE (UNIQUE )?INDEX\b", "0A000", "SQL command CREATE INDEX not supported on Redshift tables."),
+    (r'^DELETE FROM \S+( \. \S+)* (AS\b|"q"|(?!USING\b|WHERE\b)\w)', _SYNTAX, 'syntax error at or near "AS"'),
     (r"\bFOR (UPDATE|SHARE)\b", "0A000", "SELECT FOR UPDATE is not supported"),
     (r"\bCTID\b", "42703", 'column "ctid" does not exist'),
     (r"^CREATE OR REPLACE TABLE\b", _SYNTAX, 'syntax error at or near "TABLE"'),
