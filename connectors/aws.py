@@ -20,7 +20,7 @@ from syncline.connectors.s3_errors import REFUSALS, refusal
 if TYPE_CHECKING:
     from obstore.store import S3Credential
 
-    from syncline.connectors.s3 import S3Settings
+    from syncline.connectors.s3_settings import S3Settings
 
 HINT_INSTALL = "install it with: pip install 'syncline[aws]'"
 ATTEMPTS_MAX = 8
@@ -97,7 +97,7 @@ def client_of(settings: S3Settings, service: str) -> Any:
 def _client(session: Any, settings: S3Settings, service: str) -> Any:
     from botocore.config import Config
 
-    from syncline.connectors.s3 import (
+    from syncline.connectors.s3_settings import (
         CONNECT_TIMEOUT_S,
         REQUEST_TIMEOUT_S,
         check_endpoint,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncline.connectors.errors import SynclineError
 from syncline.connectors.finding import Finding
-from syncline.connectors.s3 import endpoint_in_use, region_in_use
+from syncline.connectors.s3_settings import endpoint_in_use, region_in_use
 from syncline.sinks.lifecycle_rules import covers, rules_of
 
 if TYPE_CHECKING:

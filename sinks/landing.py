@@ -29,7 +29,7 @@ import pyarrow as pa
 from syncline.connectors.connector import SliceKind
 from syncline.connectors.errors import DataError, SynclineError, Transient
 from syncline.connectors.finding import Finding
-from syncline.connectors.s3 import Encryption, S3Settings
+from syncline.connectors.s3_settings import Encryption, S3Settings
 from syncline.connectors.secret import Secret, secret
 from syncline.sinks.keys import MANIFESTS, escaped, manifest_key, run_folder, stream_folder
 from syncline.sinks.landing_url import parse_url

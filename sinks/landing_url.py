@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from syncline.connectors.errors import ConfigError
-from syncline.connectors.s3 import S3Settings, endpoint_in_use, is_loopback, open_bucket, split_url
+from syncline.connectors.s3 import open_bucket
+from syncline.connectors.s3_settings import S3Settings, endpoint_in_use, is_loopback, split_url
 
 if TYPE_CHECKING:
     from syncline.sinks.object_store import ObjectStore

@@ -27,7 +27,8 @@ from urllib.parse import quote
 
 from syncline.connectors.errors import ConfigError, SynclineError
 from syncline.connectors.finding import Finding
-from syncline.connectors.s3 import Encryption, S3Settings, open_bucket, split_url
+from syncline.connectors.s3 import open_bucket
+from syncline.connectors.s3_settings import Encryption, S3Settings, split_url
 from syncline.connectors.secret import Secret, secret
 from syncline.state.documents import (
     Document,

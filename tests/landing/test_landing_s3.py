@@ -11,6 +11,7 @@ import pytest
 
 from syncline.connectors import s3
 from syncline.connectors.errors import ConfigError, DataError, SignInError, SynclineError, Transient
+from syncline.connectors.s3_settings import S3Settings
 from syncline.sinks import object_store
 from syncline.sinks.landing import Landing
 from syncline.sinks.object_store import BucketStore
@@ -314,7 +315,7 @@ def test_check_notices_a_bucket_that_strangers_can_read(bucket_world: BucketWorl
     assert isinstance(private, BucketStore)
 
     def stranger(endpoint: str) -> Landing:
-        settings = s3.S3Settings(bucket_world.bucket, endpoint=endpoint, retries_max=0)
+        settings = S3Settings(bucket_world.bucket, endpoint=endpoint, retries_max=0)
         opened = s3.open_bucket(settings, signed=False)
         return Landing.over(BucketStore(private._store, private.url, bucket_world.prefix, lambda: opened))
 

@@ -16,8 +16,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from syncline.connectors import aws, s3
+from syncline.connectors import aws, s3, s3_settings
 from syncline.connectors.errors import ConfigError, DataError, SignInError, Transient
+from syncline.connectors.s3_settings import S3Settings
 from syncline.connectors.secret import Secret
 from syncline.sinks import object_store
 from syncline.sinks.landing import Landing
@@ -119,7 +120,7 @@ def test_an_accelerated_bucket_is_reached_by_its_own_name(
     config = s3.open_bucket(landing.bucket.settings).config
     assert config["endpoint"] == "https://far-away.s3-accelerate.amazonaws.com"
     assert config["virtual_hosted_style_request"] in (True, "true")
-    monkeypatch.setattr(s3, "_ACCELERATED", proxy.endpoint)
+    monkeypatch.setattr(s3_settings, "_ACCELERATED", proxy.endpoint)
     proxy.fault = lambda request: (403, "AccessDenied")
     with pytest.raises(ConfigError):
         land(landing)
@@ -153,7 +154,7 @@ def test_a_seal_that_met_another_write_is_repeated_and_then_stands(
 def test_a_create_that_meets_other_writes_for_ever_is_transient(behind: BucketWorld, proxy: FaultProxy) -> None:
     """BOUNDED, LOUD: neither "created" nor "exists" is guessed."""
     slept: list[float] = []
-    settings = s3.S3Settings(
+    settings = S3Settings(
         behind.bucket, endpoint=proxy.endpoint, access_key_id="k", secret_access_key=Secret("s"), retries_max=0
     )
     store = BucketStore(s3.open_bucket(settings), "s3://x", sleep=slept.append)
@@ -216,7 +217,7 @@ class Clockwork:
         self.calls: list[dict[str, Any]] = []
         self.lasts = timedelta(hours=1)
 
-    def assume(self, base: Any, settings: s3.S3Settings) -> dict[str, str]:
+    def assume(self, base: Any, settings: S3Settings) -> dict[str, str]:
         self.calls.append({"arn": settings.role_arn})
         return {
             "access_key": f"ASIA{len(self.calls)}",
@@ -275,7 +276,7 @@ def test_the_role_s_name_id_and_session_are_sent(
     bodies: list[str] = []
     real = aws._client
 
-    def watched(session: Any, settings: s3.S3Settings, service: str) -> Any:
+    def watched(session: Any, settings: S3Settings, service: str) -> Any:
         client = real(session, settings, service)
         client.meta.events.register("before-send.sts", lambda request, **_: bodies.append(str(request.body)))
         return client
@@ -320,12 +321,12 @@ def test_a_dotted_bucket_is_not_accelerated() -> None:
 
 def test_a_role_without_boto3_is_refused_with_the_way_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     real = util.find_spec
-    monkeypatch.setattr(s3, "find_spec", lambda name: None if name == "boto3" else real(name))
+    monkeypatch.setattr(s3_settings, "find_spec", lambda name: None if name == "boto3" else real(name))
     with pytest.raises(ConfigError, match=r"syncline\[aws\]"):
         Landing("s3://bucket/crm", role_arn=ROLE)
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(ConfigError, match="needs boto3"):
-        aws.session_of(s3.S3Settings("bucket"))
+        aws.session_of(S3Settings("bucket"))
 
 
 def test_a_folder_takes_none_of_the_bucket_s_settings() -> None:

@@ -15,7 +15,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from syncline.connectors.errors import ConfigError, LeaseHeld, SignInError, Transient
-from syncline.connectors.s3 import S3Settings
+from syncline.connectors.s3_settings import S3Settings
 from syncline.state import object_store, objects
 from syncline.state.conformance import MARK, START, TTL_S, ManualClock, OpenStore, StateConformance, run_at
 from syncline.state.holder import Holder
