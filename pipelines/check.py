@@ -16,6 +16,7 @@ from syncline.connectors.errors import SynclineError
 from syncline.connectors.finding import Finding
 from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.task import narrow
+from syncline.sinks.landing import Landing
 
 CLOCK_ERROR = timedelta(minutes=10)
 CLOCK_WARNING = timedelta(minutes=2)
@@ -26,6 +27,13 @@ class Checkable(Protocol):
     """A part that can say what is wrong with it. Errors it raises become findings, too."""
 
     def check(self) -> Sequence[Finding]: ...
+
+
+@runtime_checkable
+class LandingReader(Protocol):
+    """A warehouse that reads the landing itself, and can say whether it may."""
+
+    def check_landing(self, landing: Landing) -> Sequence[Finding]: ...
 
 
 def check(pipeline: Pipeline, streams: Sequence[str], now: datetime) -> Sequence[Finding]:
@@ -41,6 +49,9 @@ def check(pipeline: Pipeline, streams: Sequence[str], now: datetime) -> Sequence
     findings += _try_part(
         pipeline.warehouse, f"warehouse {pipeline.warehouse.capabilities.name}", lambda: _reach(pipeline)
     )
+    if isinstance(pipeline.warehouse, LandingReader):
+        subject = f"warehouse {pipeline.warehouse.capabilities.name}, landing"
+        findings += _try(subject, partial(pipeline.warehouse.check_landing, pipeline.landing))
     pipeline.source.close()
     pipeline.warehouse.close()
     return findings

@@ -21,9 +21,12 @@ from syncline.sinks.warehouse import Capabilities, TablePlan
 if TYPE_CHECKING:
     from sqlglot import exp
 
+    from syncline.connectors.finding import Finding
     from syncline.sinks.dialect import Dialect, Place
     from syncline.sinks.landing import Landing
+    from syncline.sinks.snowflake_copy import Copier
     from syncline.sinks.snowflake_session import Connect, SnowflakeSession
+    from syncline.sinks.snowflake_transactions import Memory
 
 
 class Snowflake(Served):
@@ -56,6 +59,26 @@ class Snowflake(Served):
         """
         return cls(settings_from(environ, **settings))
 
+    def check(self) -> Sequence[Finding]:
+        """Signs in and looks at the schemas; a password is warned of. Writes nothing."""
+        from syncline.sinks import snowflake_check
+
+        def look(session: Session, dialect: Dialect) -> Sequence[Finding]:
+            known = cast("SnowflakeSession", session)
+            return [snowflake_check.sign_in(self.settings), *snowflake_check.schemas(self.settings, known)]
+
+        return self._attempt(look)
+
+    def check_landing(self, landing: Landing) -> Sequence[Finding]:
+        """Whether Snowflake can read what lands there."""
+        from syncline.sinks import snowflake_check
+
+        def look(session: Session, dialect: Dialect) -> Sequence[Finding]:
+            known = cast("SnowflakeSession", session)
+            return [snowflake_check.route(self.settings, known, self.backend.copier, landing)]
+
+        return self._attempt(look)
+
 
 def capabilities_of(settings: Settings) -> Capabilities:
     return replace(CAPABILITIES, case_sensitive_names=settings.names == "exact")
@@ -68,19 +91,15 @@ class SnowflakeBackend:
         from syncline.sinks.snowflake_cost import Meter
 
         self._settings, self._sleep, self._connector = settings, sleep, connect
-        self.meter = Meter()
-        self._parts: tuple[Any, Any] | None = None
+        self.meter = Meter(settings.warehouse_size)
+        self._parts: tuple[Memory, Copier] | None = None
 
     def connect(self, count: Callable[[], None]) -> tuple[Session, Dialect]:
-        from syncline.sinks.snowflake_copy import Copier
         from syncline.sinks.snowflake_dialect import SNOWFLAKE
         from syncline.sinks.snowflake_session import SnowflakeSession
-        from syncline.sinks.snowflake_transactions import Memory
 
-        if self._parts is None:
-            self._parts = Memory(), Copier(self._settings, self.meter)
-        settings = self._settings
-        session = SnowflakeSession(settings, self._parts[0], self.meter, count, self._sleep, self._connector)
+        settings, (memory, _) = self._settings, self._outliving_sessions()
+        session = SnowflakeSession(settings, memory, self.meter, count, self._sleep, self._connector)
         return session, replace(SNOWFLAKE, names=settings.names, capabilities=capabilities_of(settings))
 
     def places(self) -> tuple[Place, Place]:
@@ -103,9 +122,19 @@ class SnowflakeBackend:
         landing: Landing,
         kind: SliceKind,
     ) -> int:
-        assert self._parts is not None
-        rows = self._parts[1].copy(session, table, columns, files, landing, kind)
-        return int(rows)
+        return self.copier.copy(cast("SnowflakeSession", session), table, columns, files, landing, kind)
+
+    @property
+    def copier(self) -> Copier:
+        return self._outliving_sessions()[1]
+
+    def _outliving_sessions(self) -> tuple[Memory, Copier]:
+        from syncline.sinks.snowflake_copy import Copier
+        from syncline.sinks.snowflake_transactions import Memory
+
+        if self._parts is None:
+            self._parts = Memory(), Copier(self._settings, self.meter)
+        return self._parts
 
     def label(self, session: Session, plan: TablePlan | None, pipeline: str, run_id: str) -> None:
         labels = {"pipeline": pipeline, "run": run_id, "stream": "" if plan is None else plan.stream}

@@ -157,9 +157,21 @@ class Copier:
         integration = self._settings.name("storage_integration")
         if integration is not None:
             return Source(_joined(landing.url, folder), integration.sql(), names)
+        return Source(_joined(self.place_of(session, landing), folder), "", names)
+
+    def place_of(self, session: SnowflakeSession, landing: Landing) -> str:
+        """The landing as the stage of the settings shows it, ending in a slash; looked up once.
+
+        Raises:
+            ConfigError: the stage is not there, or leads elsewhere.
+        """
         stage = self._stage()
-        path = _below(self._url_of(session, stage), landing.url, stage)
-        return Source(_joined(f"@{stage.sql()}", _joined(path, folder) if path else folder), "", names)
+        url = self._url_of(session, stage)
+        if not is_bucket(landing) and url:
+            cause = f"the stage leads to {url}, and the landing is not there"
+            raise ConfigError("load from the landing", stage.sql(), cause, "name an internal stage, or none")
+        path = _below(url, landing.url, stage) if is_bucket(landing) else ""
+        return _joined(f"@{stage.sql()}", path) if path else f"@{stage.sql()}/"
 
     def _stage(self) -> Name:
         """The stage with its database and schema: unqualified, it is in the target's schema."""
@@ -187,8 +199,8 @@ class Copier:
     def _upload_and_load(
         self, session: SnowflakeSession, table: exp.Table, files: Sequence[FileEntry], landing: Landing
     ) -> int:
-        stage = self._internal_stage(session, table)
-        place = _joined(f"@{stage.sql()}", _joined(dirname(files[0].path), files[0].kind))
+        root = self._internal_stage(session, table, landing)
+        place = _joined(root, _joined(dirname(files[0].path), files[0].kind))
         with tempfile.TemporaryDirectory(prefix="syncline-put-") as folder:
             names = _plain_links(landing.paths(files, Path(folder)), Path(folder))
             uploaded = session.named_rows(put_statement(f"{folder}/part-*.parquet", place))
@@ -200,18 +212,15 @@ class Copier:
             with suppress(SynclineError):
                 session.run(remove_statement(place))
 
-    def _internal_stage(self, session: SnowflakeSession, table: exp.Table) -> Name:
+    def _internal_stage(self, session: SnowflakeSession, table: exp.Table, landing: Landing) -> str:
+        """The place of the stage given, or of one beside the staging tables, which is made."""
         if self._settings.stage:
-            stage = self._stage()
-            if url := self._url_of(session, stage):
-                cause = f"the stage leads to {url}, and the landing is not there"
-                raise ConfigError("load from the landing", stage.sql(), cause, "name an internal stage, or none")
-            return stage
+            return self.place_of(session, landing)
         stage = Name((table.catalog, table.db, INTERNAL_STAGE))
         if self._stage_url is None:
             session.run(create_stage(stage))
             self._stage_url = ""
-        return stage
+        return f"@{stage.sql()}/"
 
     # ---- loading ----
 
