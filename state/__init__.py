@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from syncline.state.memory import MemoryState
     from syncline.state.object_store import ObjectStoreState
+    from syncline.state.postgres import PostgresState
     from syncline.state.run_id import new_run_id
     from syncline.state.sqlite import SqliteState
     from syncline.state.store import Lease, Remembered, RunRecord, RunStatus, StateStore
@@ -19,6 +20,7 @@ __all__ = [
     "Lease",
     "MemoryState",
     "ObjectStoreState",
+    "PostgresState",
     "Remembered",
     "RunRecord",
     "RunStatus",
@@ -30,6 +32,7 @@ __all__ = [
 _MODULES = {
     "MemoryState": "memory",
     "ObjectStoreState": "object_store",
+    "PostgresState": "postgres",
     "SqliteState": "sqlite",
     "new_run_id": "run_id",
 }

@@ -27,6 +27,9 @@ OpenStore: TypeAlias = Callable[[], StateStore]
 START = datetime(2026, 11, 23, 14, 2, 11, 123456, tzinfo=UTC)
 TTL_S = 60.0
 RACERS = 6
+RACE_TIMEOUT_S = 60.0
+"""After so long a racer that failed is not waited for any more, so that its error is seen."""
+
 AWKWARD_NAMES = (
     "crm/../x",
     ".",
@@ -340,7 +343,7 @@ def at_once(act: Callable[[int], None]) -> None:
 
 def race_for_lease(open_store: OpenStore) -> list[bool]:
     """Who got the lease; the winner holds it until all have tried."""
-    tried = threading.Barrier(RACERS)
+    tried = threading.Barrier(RACERS, timeout=RACE_TIMEOUT_S)
     got = [False] * RACERS
 
     def take(number: int) -> None:
