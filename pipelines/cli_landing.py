@@ -63,6 +63,22 @@ def lifecycle(session: Session, pipeline: str, apply: bool) -> None:
     _show(session, "lifecycle", rules(load(pipeline), apply=apply))
 
 
+@landing.command()
+@pipeline_argument
+@click.option("--database", required=True, metavar="NAME", help="The Glue database; it exists.")
+@click.option("--prefix", default="", metavar="TEXT", help="Put before the tables' names.")
+@reporting
+@click.pass_obj
+def register(session: Session, pipeline: str, database: str, prefix: str) -> None:
+    """Keep Glue tables in step with the landing.
+
+    So that Athena and Redshift Spectrum can query the Parquet of sealed runs. Only what differs is changed.
+    """
+    from syncline.pipelines.registering import register as keep
+
+    _show(session, "register", keep(load(pipeline), database=database, prefix=prefix))
+
+
 def _show(session: Session, kind: str, report: dict[str, object]) -> None:
     if session.as_json:
         print_json(report)

@@ -35,6 +35,15 @@ def print_lifecycle(console: Console, report: Document) -> None:
         console.print(f"{report['bucket']} {done}", soft_wrap=True)
 
 
+def print_register(console: Console, report: Document) -> None:
+    shown = counts_table("stream", "table", right=("partitions", "created", "updated", "deleted"), last="table was")
+    for name, each in sorted(report["streams"].items()):
+        counts = (number(each[field]) for field in ("partitions", "created", "updated", "deleted"))
+        shown.add_row(name, each["table"], *counts, each["change"])
+    console.print(shown)
+    print_warnings(console, report)
+
+
 def print_warnings(console: Console, report: Document) -> None:
     for text in report.get("warnings") or ():
         console.print(Text(scrub(f"warning: {text}"), "yellow"))

@@ -99,7 +99,7 @@ def default_of(option: click.Option) -> str:
     """As the page writes it."""
     if option.required:
         return "required"
-    if option.is_flag:
+    if option.is_flag or option.default is None:
         return "off"
     return "all" if option.multiple else str(option.default)
 
