@@ -111,7 +111,7 @@ class Dialect:
     digest: Callable[[exp.Expr], exp.Expr] = sha256_hex
 
     def render(self, tree: exp.Expr) -> str:
-        return self.spelled(tree).sql(dialect=self.name, identify=True, pretty=True)
+        return self.spelled(tree).sql(dialect=self.name, identify=True, pretty=True, copy=False)
 
     def spelled(self, tree: T) -> T:
         """The same tree with its names as this warehouse keeps them."""

@@ -32,7 +32,8 @@ def differs(ours: exp.Expr, theirs: exp.Expr, type: pa.DataType) -> exp.Expr:
     if pa.types.is_string(type):
         lengths = (exp.Anonymous(this="OCTET_LENGTH", expressions=[each.copy()]) for each in (ours, theirs))
         unequal = exp.or_(unequal, exp.NEQ(this=next(lengths), expression=next(lengths)), copy=False)
-    either = exp.not_(exp.and_(ours.is_(exp.null()), theirs.is_(exp.null()), copy=False), copy=False)
+    missing = (exp.Is(this=each.copy(), expression=exp.null()) for each in (ours, theirs))
+    either = exp.not_(exp.and_(*missing, copy=False), copy=False)
     return exp.Coalesce(this=unequal, expressions=[either])
 
 

@@ -90,23 +90,22 @@ class Staging:
         return query.subquery()
 
     def _part(self, kind: SliceKind) -> exp.Select:
-        present = self.layout(kind)
+        present = {field.name: field.type for field in self.layout(kind)}
         selected: list[exp.Expr] = []
         for field in self.plan.columns:
             type = lattice.canonical(field.type)
             assert type is not None
-            value = self._in_type(present, field.name, type)
+            value = self._in_type(present.get(field.name), field.name, type)
             selected.append(exp.alias_(value, field.name, quoted=True))
         tombstone = exp.true() if kind == "tombstones" else exp.false()
         flags = [column(DELETED_COLUMN), column(SEQUENCE_COLUMN), exp.alias_(tombstone, TOMBSTONE_COLUMN, quoted=True)]
         return exp.select(*selected, *flags).from_(self.table(kind))
 
-    def _in_type(self, present: pa.Schema, name: str, type: pa.DataType) -> exp.Expr:
-        """The staged column's value in the plan's canonical type."""
+    def _in_type(self, landed: pa.DataType | None, name: str, type: pa.DataType) -> exp.Expr:
+        """The staged column's value in the plan's canonical type; null if the files lack it."""
         wanted = self.dialect.column_type(type)
-        if name not in present.names:
+        if landed is None:
             return exp.cast(exp.null(), wanted)
-        landed = present.field(name).type
         own = lattice.canonical(landed)
         assert own is not None  # prepare refused it
         if own != type:
