@@ -17,9 +17,11 @@ from syncline.sinks.trial import House
 from tests.journey.journey import Journey
 from tests.runner.test_laws import Forbidden
 from tests.servers.postgres import PgAddress
+from tests.servers.redshift_fixtures import FakeRedshift
 from tests.servers.snowflake_fixtures import S3_KEY, S3_SECRET, FakeSnowflake
 from tests.sinks.houses import DuckDBHouse
 from tests.sinks.postgres_house import PostgresHouse
+from tests.sinks.redshift_house import RedshiftHouse
 from tests.sinks.snowflake_house import SnowflakeHouse
 
 STREAMS = (
@@ -63,7 +65,12 @@ def snowflake(request: pytest.FixtureRequest) -> Place:
     return Place(SnowflakeHouse(server, database, given), landing)
 
 
-PLACES: tuple[Callable[[pytest.FixtureRequest], Place], ...] = (duckdb, postgres, snowflake)
+def redshift(request: pytest.FixtureRequest) -> Place:
+    fake: FakeRedshift = request.getfixturevalue("fake_redshift")
+    return Place(RedshiftHouse(fake), Landing(**fake.landing))
+
+
+PLACES: tuple[Callable[[pytest.FixtureRequest], Place], ...] = (duckdb, postgres, snowflake, redshift)
 
 
 @pytest.fixture(params=PLACES, ids=[place.__name__ for place in PLACES])
