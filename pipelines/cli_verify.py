@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 @click.option(
     "--sample", default=None, metavar="ROWS|SHARE%", help="Every column of so many rows only (500, 5%); keys of all."
 )
+@click.option("--repair", is_flag=True, help="Read exactly what differs anew and commit it, as a run does.")
+@click.option("--allow-deletes", is_flag=True, help="Let the repair delete more than the pipeline's delete_share_max.")
 @following_runs
 @reporting
 @click.pass_context
@@ -37,11 +39,13 @@ def verify(
     streams: Sequence[str],
     level: Level,
     sample: str | None,
+    repair: bool,
+    allow_deletes: bool,
     log_format: LogFormat,
 ) -> None:
     """Prove that the tables equal the source.
 
-    Names what is missing, extra, stale or different, and then ends with exit code 4.
+    Names what is missing, extra, stale or different; exit code 4 if anything is, and is not mended by --repair.
     """
     from syncline.pipelines.console import following
     from syncline.pipelines.stop import StopSignal
@@ -54,6 +58,15 @@ def verify(
     drawn = None if sample is None else Sample.parse(sample)
     found = load(pipeline)
     with following(log_format) as events, StopSignal().installed() as stop:
-        report = prove(found, streams=streams, level=level, sample=drawn, events=events, stop=stop)
+        report = prove(
+            found,
+            streams=streams,
+            level=level,
+            sample=drawn,
+            repair=repair,
+            allow_deletes=allow_deletes,
+            events=events,
+            stop=stop,
+        )
     show(ctx.obj, "verify", report.to_json())
     ctx.exit(0 if report.equal else 4)

@@ -230,7 +230,8 @@ def read_and_prove(proving: Proving, names: Sequence[str], full: bool, sample: S
         wanted = schema if full or not schema.key else narrowed(schema)
         tasks.append(make_reload(streams[name], wanted, base, horizon))
     proofs = {}
-    for landed in extract_all(context, tasks, context.report.run_id, context.report.started_at):
+    run_id = new_run_id(context.seams.clock(), context.seams.random)  # a second reading is another manifest
+    for landed in extract_all(context, tasks, run_id, context.report.started_at):
         name = landed.task.schema.name
         everything = full or not landed.task.schema.key
         proofs[name] = proving.prove(landed, "rows" if everything or sample else "keys", sample)

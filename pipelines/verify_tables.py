@@ -39,6 +39,8 @@ def print_verify(console: Console, report: Document) -> None:
             console.print(Text(scrub(f"  {name} {key}: {example.get('kind')}{where}")))
     for name, each in sorted(streams.items()):
         console.print(Text(f"{name}: {_checked(each)}"))
+    for name, rows in sorted((report.get("repaired") or {}).items()):
+        console.print(Text(f"{name}: {rows:,} differences were repaired, and looked at again afterwards", "bold"))
     print_warnings(console, report)
 
 

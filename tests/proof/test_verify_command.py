@@ -68,3 +68,25 @@ def test_a_sample_is_for_full_rows(home: Path) -> None:
     refused = call("verify", "crm", "--sample", "10%", "--level", "keys")
     assert refused.exit_code == 2
     assert "--sample" in refused.stderr
+
+
+def test_repair_mends_and_ends_with_0(home: Path) -> None:
+    lose(home, "7", "8")
+    result = call("verify", "crm", "--repair", "--json")
+    assert result.exit_code == 0
+    report = json.loads(result.stdout)
+    assert (report["equal"], report["repaired"]) == (True, {"Account": 2})
+    assert call("verify", "crm").exit_code == 0
+    listed = json.loads(CliRunner().invoke(main, ["runs", "crm", "--json"]).stdout)["runs"]
+    assert (listed[0]["run_id"], listed[0]["kind"]) == (report["repair_runs"][0], "repair")
+
+
+def test_a_guarded_repair_ends_with_4_and_says_how_to_allow_it(home: Path) -> None:
+    import duckdb
+
+    with duckdb.connect(str(home / "crm.duckdb")) as connection:
+        connection.execute("INSERT INTO Account SELECT * REPLACE ('x' || Id AS Id) FROM Account")
+    result = call("verify", "crm", "--repair", "--level", "counts")
+    assert result.exit_code == 4
+    assert "--allow-deletes" in result.stderr
+    assert call("verify", "crm", "--repair", "--allow-deletes").exit_code == 0
