@@ -72,6 +72,9 @@ class Auth:
 
     # Sessions
 
+    def open_tokens(self) -> list[str]:
+        return list(self._sessions)
+
     def open_session(self) -> str:
         """A new access token."""
         token = f"{self._core.org_id[:15]}!AQ" + "".join(self._core.random.choices(DIGITS + "._", k=64))

@@ -101,6 +101,9 @@ class Jobs:
         """Decides the fate of the next job that is created; several calls queue up."""
         self._next_plans.append(plan)
 
+    def clear_plans(self) -> None:
+        self._next_plans.clear()
+
     def all(self) -> list[Job]:
         return list(self._jobs.values())
 

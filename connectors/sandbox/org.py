@@ -14,11 +14,12 @@ from syncline.connectors.sandbox import reshaping
 from syncline.connectors.sandbox.auth import App, Auth, User
 from syncline.connectors.sandbox.bulk import JobPlan, Jobs
 from syncline.connectors.sandbox.catalog import standard_objects
-from syncline.connectors.sandbox.clock import Clock, to_ms
+from syncline.connectors.sandbox.clock import Clock, from_ms, to_ms
 from syncline.connectors.sandbox.core import Core
 from syncline.connectors.sandbox.faults import Fault
 from syncline.connectors.sandbox.front import Front
 from syncline.connectors.sandbox.http import Request, Response
+from syncline.connectors.sandbox.identifiers import id_text
 from syncline.connectors.sandbox.log import RequestLog
 from syncline.connectors.sandbox.records import Touch, Transaction
 from syncline.connectors.sandbox.rest import Rest
@@ -254,6 +255,12 @@ class Org:
         with self._settled():
             return snapshot(self._core.records.table(object), include_deleted, self._core.records.hidden_from(object))
 
+    def deletions(self, object: str) -> dict[str, datetime]:
+        """When each record that is deleted, in the bin or for good, was deleted, by Id."""
+        with self._settled():
+            table, log = self._core.records.table(object), self._core.records.logs[object]
+            return {id_text(table.kind.key_prefix, each): from_ms(at) for each, at in log.deleted_ms.items()}
+
     # Schema
 
     def object_type(self, object: str) -> ObjectType:
@@ -317,6 +324,11 @@ class Org:
         with self._lock:
             self._jobs.plan_next(plan)
 
+    def clear_job_plans(self) -> None:
+        """Jobs to come end well."""
+        with self._lock:
+            self._jobs.clear_plans()
+
     def jobs(self) -> list[dict[str, Json]]:
         """Every query job still kept, as the API would show it."""
         with self._settled():
@@ -342,6 +354,10 @@ class Org:
         """Sessions, open and new, end after that many calls."""
         with self._lock:
             self._auth.limit_calls(calls)
+
+    def open_tokens(self) -> list[str]:
+        """Access tokens that are valid now: what must never be shown."""
+        return self._auth.open_tokens()
 
     def access_token(self) -> str:
         """A session without the sign-in."""
