@@ -14,7 +14,8 @@
             return AcmeWorld()              # see syncline.connectors.world
 
 To see values in failures, put ``pytest.register_assert_rewrite("syncline.connectors.conformance",
-"syncline.connectors.world")`` into a ``conftest.py``. The suite needs pytest; nothing else of Syncline does.
+"syncline.connectors.conformance_resume", "syncline.connectors.world")`` into a ``conftest.py``. The suite needs pytest;
+nothing else of Syncline does.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 import pyarrow as pa
 import pytest
 
-from syncline.connectors.connector import RESERVED_PREFIX, Batch, Json, Outcome, Slice, Window
+from syncline.connectors.conformance_resume import ROWS, ResumeLaws, able
+from syncline.connectors.connector import RESERVED_PREFIX, Batch, Json, Slice, Window
 from syncline.connectors.errors import ConfigError, SynclineError
 from syncline.connectors.world import (
     CommitsLate,
@@ -42,12 +44,10 @@ from syncline.connectors.world import (
     Purges,
     Reading,
     Recreates,
-    Row,
     Subject,
     Undeletes,
     World,
     in_order,
-    killed_and_resumed,
     read_slice,
     sorted_rows,
 )
@@ -57,19 +57,15 @@ INTEGERS = (0, -1, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63))
 DECIMALS = (Decimal("0.01"), Decimal("-0.1"), Decimal("12345678901234567.89"), Decimal("0"))
 
 TICK = timedelta(microseconds=1)
-ROWS = 250
-
-Ability = TypeVar("Ability")
 
 
-class ConnectorConformance:
+class ConnectorConformance(ResumeLaws):
     """Override ``world``, name a text column, and list the values that must survive exactly.
 
     ``exact`` maps a column to values to write and read back; ``null_texts`` are those of them that the source itself
     stores as null. ``settling_lag_s_max`` is how far the horizon may lie below the source's clock.
     """
 
-    text: ClassVar[str]
     exact: ClassVar[Mapping[str, Sequence[object]]] = {}
     null_texts: ClassVar[frozenset[str]] = frozenset()
     settling_lag_s_max: ClassVar[float] = 900.0
@@ -81,9 +77,6 @@ class ConnectorConformance:
     @pytest.fixture
     def subject(self, world: World) -> Subject:
         return Subject.over(world)
-
-    def some(self, rows: int, name: str = "row") -> list[Row]:
-        return [{self.text: f"{name} {number}"} for number in range(rows)]
 
     # ---- describe ----
 
@@ -147,7 +140,7 @@ class ConnectorConformance:
         assert subject.read(low, horizon).rows() == []
 
     def test_a_late_commit_is_read_by_the_next_overlap_complete_window(self, subject: Subject) -> None:
-        late = _able(subject.world, CommitsLate)
+        late = able(subject.world, CommitsLate)
         copy = Copy(subject.world)
         keys = list(subject.world.insert(self.some(3)))
         subject.settle()
@@ -169,7 +162,7 @@ class ConnectorConformance:
     # ---- plan ----
 
     def test_a_plan_creates_nothing_at_the_source(self, subject: Subject) -> None:
-        jobs = _able(subject.world, KeepsJobs)
+        jobs = able(subject.world, KeepsJobs)
         subject.world.insert(self.some(5))
         extraction = subject.connector.plan(subject.schema, Window(None, subject.settle()))
         assert list(jobs.jobs()) == []
@@ -219,17 +212,6 @@ class ConnectorConformance:
         assert sum(len(table) for table in tables) == 2 * ROWS
         extraction.close("landed")
 
-    def test_a_killed_extraction_resumes_without_loss_or_repeat_value_resume(self, subject: Subject) -> None:
-        keys = subject.world.insert(self.some(ROWS))
-        window = Window(None, subject.settle())
-        assert killed_and_resumed(subject, window).keys() == in_order(keys)
-
-    def test_a_resume_after_the_source_lost_the_job_reads_everything_anew(self, subject: Subject) -> None:
-        jobs = _able(subject.world, KeepsJobs)
-        keys = subject.world.insert(self.some(ROWS))
-        window = Window(None, subject.settle())
-        assert killed_and_resumed(subject, window, jobs.lose_jobs).keys() == in_order(keys)
-
     def test_a_row_updated_while_slices_are_read_ends_up_newest(self, subject: Subject) -> None:
         keys = subject.world.insert(self.some(ROWS))
         window = Window(None, subject.settle())
@@ -249,30 +231,13 @@ class ConnectorConformance:
         assert in_order(copy.rows) == in_order(keys)
         assert [copy.rows[key][self.text] for key in (keys[0], keys[-1])] == ["newest", "newest"]
 
-    def test_what_was_made_at_the_source_is_settled_on_every_outcome(self, subject: Subject) -> None:
-        jobs = _able(subject.world, KeepsJobs)
-        subject.world.insert(self.some(ROWS))
-        window = Window(None, subject.settle())
-        extraction = subject.connector.plan(subject.schema, window)
-        remembered: list[Json] = []
-        assert next(iter(extraction.slices(None, remembered.append)), None) is not None
-        assert remembered, "remember comes before the first slice"
-        extraction.close("kept")
-        assert len(jobs.jobs()) >= 1
-        outcomes: tuple[Outcome, Outcome] = ("abandoned", "landed")
-        for outcome in outcomes:
-            extraction = subject.connector.plan(subject.schema, window)
-            assert next(iter(extraction.slices(remembered[-1], remembered.append)), None) is not None
-            extraction.close(outcome)
-            assert list(jobs.jobs()) == []
-
     # ---- deletes ----
 
     def test_a_deletion_is_seen(self, subject: Subject) -> None:
         self.see_gone(subject, subject.world.delete)
 
     def test_a_purge_is_seen(self, subject: Subject) -> None:
-        self.see_gone(subject, _able(subject.world, Purges).purge)
+        self.see_gone(subject, able(subject.world, Purges).purge)
 
     def see_gone(self, subject: Subject, remove: Callable[[Sequence[Key]], None]) -> None:
         keys = subject.world.insert(self.some(3))
@@ -284,7 +249,7 @@ class ConnectorConformance:
         assert subject.read(None, later).keys() == in_order([keys[0], keys[2]])
 
     def test_an_undeleted_row_is_back(self, subject: Subject) -> None:
-        undeletes = _able(subject.world, Undeletes)
+        undeletes = able(subject.world, Undeletes)
         keys = subject.world.insert(self.some(2))
         copy = Copy(subject.world)
         for change in (subject.world.delete, undeletes.undelete):
@@ -297,7 +262,7 @@ class ConnectorConformance:
 
     def test_a_key_deleted_and_used_again_is_live(self, subject: Subject) -> None:
         world = subject.world
-        recreates = _able(world, Recreates)
+        recreates = able(world, Recreates)
         keys = world.insert(self.some(2))
         subject.settle()
         copy = Copy(world)
@@ -352,7 +317,7 @@ class ConnectorConformance:
     # ---- the rest ----
 
     def test_a_fault_of_the_source_never_loses_a_row_loud(self, subject: Subject) -> None:
-        faulty = _able(subject.world, Misbehaves)
+        faulty = able(subject.world, Misbehaves)
         keys = in_order(subject.world.insert(self.some(ROWS)))
         subject.settle()
         for fault in faulty.faults:
@@ -388,12 +353,6 @@ class ConnectorConformance:
     def test_closing_twice_is_fine(self, subject: Subject) -> None:
         for _ in range(2):
             subject.connector.close()
-
-
-def _able(world: object, ability: type[Ability]) -> Ability:
-    if not isinstance(world, ability):
-        pytest.skip(f"this world is not one that {ability.__name__}")
-    return world
 
 
 def _forget(_: Json) -> None:

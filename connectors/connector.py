@@ -96,12 +96,16 @@ class Slice:
 
     ``id`` is stable: a restarted extraction that resumes the same job yields the same ids for the same rows.
     ``params`` is JSON, opaque to everyone but the connector. ``rows_expected`` is what the source announced, if it did.
+    Slices that are parts of one result at the source name it in ``result``; ``result_rows`` is the source's own count
+    of that result, which all its slices add up to, those that an earlier run read among them (COUNTED-HOPS).
     """
 
     id: str
     params: Mapping[str, Json]
     kind: SliceKind = "records"
     rows_expected: int | None = None
+    result: str | None = None
+    result_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,8 @@ class Extraction(Protocol):
 
         ``remember`` is called, before anything else happens, with JSON that identifies whatever was created at the
         source (a job id); a later run passes it back as ``resume`` and gets the same slices, or, if the source no
-        longer keeps it, slices of a new job with other ids.
+        longer keeps it or it answers another question than this stream and window ask (COMPLETE-WINDOW), slices of a
+        new job with other ids; the other job is removed.
         """
         ...
 
@@ -173,13 +178,14 @@ class Extraction(Protocol):
         """
         ...
 
-    def close(self, outcome: Outcome) -> None:
-        """Settles what was created at the source.
+    def close(self, outcome: Outcome, left: Json | None = None) -> None:
+        """Settles what was created at the source; nothing new is created.
 
         ``landed``: the rows are sealed in the landing, remove it. ``abandoned``: a failure or a stop by the user,
         abort and remove it. ``kept``: leave it for a resume (the quota guard stopped the run).
         Errors are logged, never raised: they must not hide the first error. A killed process never calls this; the
-        next run resumes or removes by ``resume``.
+        next run resumes or removes by ``resume``; or, where its rows are sealed already, removes by ``left``, which is
+        what that process last gave to ``remember``.
         """
         ...
 

@@ -237,7 +237,7 @@ class _Extraction:
                 "read", f"{self.stream.name}, {slice.id}", f"{count} rows, written were {slice.rows_expected}"
             )
 
-    def close(self, outcome: Outcome) -> None:
+    def close(self, outcome: Outcome, left: Json | None = None) -> None:
         if self._files is not None:
             self._files.drop()
             self._files = None

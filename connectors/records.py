@@ -9,6 +9,7 @@ with a flag or vanish at once, and a job keeps the rows of a window as they were
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -285,17 +286,20 @@ class _Extraction:
     _job: str | None = None
 
     def slices(self, resume: Json | None, remember: Callable[[Json], None]) -> Iterator[Slice]:
-        if resume is not None and self.source._job(resume["job"]) is not None:
+        asked = hashlib.sha256(repr((self.stream, self.window)).encode()).hexdigest()
+        if resume is not None and resume["asked"] == asked and self.source._job(resume["job"]) is not None:
             self._job = str(resume["job"])
         else:
+            self.source._drop_job("" if resume is None else resume["job"])
             self._job = self.source._open_job(self.stream, self.window)
-        remember({"job": self._job})
+        remember({"job": self._job, "asked": asked})
         job = self._kept(self._job)
         for kind, table in (("tombstones", job.tombstones), ("records", job.records)):
             for first in range(0, len(table), self.source.slice_rows):
                 rows = min(self.source.slice_rows, len(table) - first)
                 params = {"job": self._job, "first": first, "rows": rows}
-                yield Slice(f"{self._job}-{kind}-{first}", params, kind, rows)  # type: ignore[arg-type]
+                whole = (f"{self._job}-{kind}", len(table))
+                yield Slice(f"{self._job}-{kind}-{first}", params, kind, rows, *whole)  # type: ignore[arg-type]
 
     def read(self, slice: Slice) -> Iterator[Batch]:
         self.source._count_call()
@@ -307,9 +311,11 @@ class _Extraction:
         for part in rows.combine_chunks().to_batches(max_chunksize=BATCH_ROWS_MAX):
             yield _batch(self.stream, part, slice.kind)
 
-    def close(self, outcome: Outcome) -> None:
+    def close(self, outcome: Outcome, left: Json | None = None) -> None:
         if self._job is not None and outcome != "kept":
             self.source._drop_job(self._job)
+        if left is not None:
+            self.source._drop_job(left["job"])
 
     def _kept(self, job: str) -> _Job:
         kept = self.source._job(job)

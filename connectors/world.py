@@ -195,6 +195,8 @@ class Subject:
             slice.id: have[slice.id] if slice.id in have else read_slice(extraction, self.schema, window, slice)
             for slice in slices
         }
+        if slices_max is None:
+            _check_results(slices, batches)
         return Reading(self.schema, batches, slices, [json.loads(json.dumps(each)) for each in remembered])
 
 
@@ -224,6 +226,13 @@ def read_slice(extraction: Extraction, schema: StreamSchema, window: Window, sli
     if slice.rows_expected is not None:
         assert rows == slice.rows_expected, f"COUNTED-HOPS: {slice.id} announced {slice.rows_expected}, gave {rows}"
     return batches
+
+
+def _check_results(slices: Sequence[Slice], batches: Mapping[str, Sequence[Batch]]) -> None:
+    for result, announced in {each.result: each.result_rows for each in slices if each.result is not None}.items():
+        parts = [batch for each in slices if each.result == result for batch in batches[each.id]]
+        rows = sum(batch.records.num_rows for batch in parts)
+        assert announced in (None, rows), f"COUNTED-HOPS: result {result} announced {announced}, gave {rows}"
 
 
 def sorted_rows(batches: Sequence[Batch], schema: StreamSchema) -> pa.Table:

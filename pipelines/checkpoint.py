@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -84,6 +84,12 @@ class Checkpoint:
         self.slices[name] = landed
         if self.forgets or sum(len(each.known or b"") for each in self.slices.values()) > digests_bytes_max:
             self.slices = {name: replace(each, known=None) for name, each in self.slices.items()}
+
+    def drop_all_but(self, names: Set[str]) -> list[FileEntry]:
+        """Keeps these slices only; returns the files of the others."""
+        dropped = [landed for name, landed in self.slices.items() if name not in names]
+        self.slices = {name: landed for name, landed in self.slices.items() if name in names}
+        return [entry for landed in dropped for entry in landed.files]
 
     def files(self) -> list[FileEntry]:
         return [entry for landed in self.slices.values() for entry in landed.files]

@@ -7,7 +7,8 @@ by all streams that read them. Memory is bounded by the workers times one batch,
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Executor, Future
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -129,12 +130,8 @@ def sealed_before(context: Context, task: Task, checkpoint: Checkpoint) -> Lande
 
 
 def remove_job(context: Context, task: Task, checkpoint: Checkpoint) -> None:
-    """The run that sealed the manifest died before it could close its job: taken up once more, only to close it."""
-    extraction = context.connector.plan(task.schema, task.window)
-    try:
-        next(extraction.slices(checkpoint.token, lambda token: None), None)
-    finally:
-        extraction.close("landed")
+    """The run that sealed the manifest died before it could close its job, so this one does; nothing is read again."""
+    context.connector.plan(task.schema, task.window).close("landed", checkpoint.token)
 
 
 def known_of(context: Context, checkpoint: Checkpoint) -> bytes | None:
@@ -206,9 +203,11 @@ class Reading:
     def read_slices(self, extraction: Extraction) -> None:
         ordinals = count(1 + max((each.ordinal for each in self.checkpoint.slices.values()), default=-1))
         pending: set[Future[None]] = set()
+        asked: list[Slice] = []
         try:
             for slice in extraction.slices(self.checkpoint.token, self.remember_token):
                 self.check()
+                asked.append(slice)
                 if slice.id in self.checkpoint.slices:
                     continue
                 pending.add(self.pool.submit(self.read_slice, extraction, slice, next(ordinals)))
@@ -218,6 +217,17 @@ class Reading:
             for future in pending:
                 future.cancel()
             self.context.seams.wait(pending)
+        self.drop_superseded({slice.id for slice in asked})
+        check_results(self.name, asked, self.checkpoint.slices)
+
+    def drop_superseded(self, asked: Set[str]) -> None:
+        """What an earlier run landed of a job that the source lost was read again under other ids; landed beside it, a
+        record gone since would pass for one that is there. Forgotten first, removed then: nothing names a lost file."""
+        with self.lock:
+            superseded = self.checkpoint.drop_all_but(asked)
+            if superseded:
+                self.remember()
+        self.context.landing.discard(superseded)
 
     def settle(self, pending: set[Future[None]], at_most: int) -> set[Future[None]]:
         """Waits until no more than ``at_most`` are unfinished; raises the first failure."""
@@ -349,6 +359,26 @@ class Reading:
             "stream_landed", stream=self.name, rows=manifest.rows, read=manifest.rows_read, known=manifest.rows_known
         )
         return landed
+
+
+def check_results(stream: str, asked: Sequence[Slice], landed: Mapping[str, LandedSlice]) -> None:
+    """COUNTED-HOPS: what the source itself counted of a result, slices that an earlier run landed among it.
+
+    Raises:
+        CountMismatch: the result's slices hold fewer or more rows.
+    """
+    announced = {each.result: each.result_rows for each in asked if each.result_rows is not None}
+    read = Counter[str | None]()
+    for slice in asked:
+        read[slice.result] += landed[slice.id].rows_read
+    for result, rows in announced.items():
+        if read[result] != rows:
+            raise CountMismatch(
+                "read stream",
+                f"{stream}, result {result}",
+                f"COUNTED-HOPS: the source announced {rows} rows, its slices hold {read[result]}",
+                "run again: the source is asked anew; if it stays, report it with the run id",
+            )
 
 
 def least(instants: Iterable[datetime | None]) -> datetime | None:

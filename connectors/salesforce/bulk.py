@@ -153,7 +153,9 @@ class BulkReading:
         if tally is not None:
             tally.add(path, rows_read)
 
-    def close(self, outcome: Outcome) -> None:
+    def close(self, outcome: Outcome, left: Json | None = None) -> None:
+        for job in _jobs_of(left):
+            self._jobs.remove(job, running=False)
         with self._lock:
             opened, self._opened = list(self._opened.values()), {}
         for _, body in opened:
@@ -226,7 +228,9 @@ class BulkReading:
         for path, rows in self._serial(part.job) if links is None else ((link, None) for link in links):
             tally.expect(path)
             params = {"api": "bulk", "job": part.job, "path": path}
-            yield Slice(f"{part.job}-{_short(path)}", params, rows_expected=rows)
+            yield Slice(
+                f"{part.job}-{_short(path)}", params, rows_expected=rows, result=part.job, result_rows=part.rows
+            )
         tally.close_list()
 
     def _links(self, job: str) -> Iterator[str] | None:
@@ -305,9 +309,8 @@ class BulkReading:
         same = resume["version"] == self._transport.api_version and resume["page_rows"] == self._page_rows
         if same and self._are_ours(parts) and self._are_there(parts):
             return parts
-        for part in parts:
-            if part.job is not None:
-                self._jobs.remove(part.job, running=True)
+        for job in _jobs_of(resume):
+            self._jobs.remove(job, running=True)
         return [self._part(self._window)]
 
     def _are_ours(self, parts: Sequence[Part]) -> bool:
@@ -316,6 +319,12 @@ class BulkReading:
 
     def _are_there(self, parts: Sequence[Part]) -> bool:
         return all(part.job is None or self._jobs.look(part.job) not in (None, "Failed", "Aborted") for part in parts)
+
+
+def _jobs_of(token: Json | None) -> list[str]:
+    """The jobs that a run remembered."""
+    parts = token["parts"] if isinstance(token, dict) and token.get("api") == "bulk" else ()
+    return [part["job"] for part in parts if part["job"] is not None]
 
 
 def _require_path(object: str, link: str) -> str:

@@ -96,8 +96,8 @@ class SalesforceExtraction:
         for rows in self._bulk.read(slice) if slice.params["api"] == BULK else self._by_rest(slice):
             yield from self._shape.batches(rows)
 
-    def close(self, outcome: Outcome) -> None:
-        self._bulk.close(outcome)
+    def close(self, outcome: Outcome, left: Json | None = None) -> None:
+        self._bulk.close(outcome, left)
 
     def _instead(self, window: Window, reason: str) -> Iterator[Slice]:
         self._notes.say(f"{self._stream.name} was read by REST, for Bulk refused it: {reason}")

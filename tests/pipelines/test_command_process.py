@@ -153,8 +153,8 @@ class Extraction:
         yield from self.inner.read(slice)
         raise ERROR
 
-    def close(self, outcome):
-        self.inner.close(outcome)
+    def close(self, outcome, left=None):
+        self.inner.close(outcome, left)
 
 
 records = Talkative(slice_rows=500).add("Account", COLUMNS, key="Id", cursor="At", rows=ROWS)
