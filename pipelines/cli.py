@@ -151,23 +151,29 @@ main.add_command(verify)
 
 @main.command()
 @click.argument("pipeline", metavar="[PIPELINE]", required=False)
+@click.option("--cost", is_flag=True, help="Ask the warehouse what its account was billed in the last 7 days.")
 @reporting
 @click.pass_context
-def status(ctx: click.Context, pipeline: str | None) -> None:
+def status(ctx: click.Context, pipeline: str | None, cost: bool) -> None:
     """Show watermarks, lag and the last runs.
 
-    Of one pipeline, or of all in ./pipelines. Asks neither source nor warehouse.
+    Of one pipeline, or of all in ./pipelines. Asks neither source nor warehouse, but for --cost.
     """
+    from syncline.pipelines.costs import cost_of
     from syncline.pipelines.find import find_pipelines, read_environment
     from syncline.pipelines.history import status_of
 
     now = datetime.now(UTC)
+
+    def state(one: Pipeline) -> dict[str, Json]:
+        return status_of(one, now) | ({"cost": cost_of(one)} if cost else {})
+
     if pipeline is not None:
-        show(ctx.obj, "status", {"pipelines": [status_of(load(pipeline), now)], "errors": []})
+        show(ctx.obj, "status", {"pipelines": [state(load(pipeline))], "errors": []})
         return
     read_environment(Path.cwd())
     found, broken = find_pipelines(Path.cwd())
-    states = [status_of(each.pipeline, now) for each in found]
+    states = [state(each.pipeline) for each in found]
     show(ctx.obj, "status", {"pipelines": states, "errors": [str(error) for error in broken]})
     ctx.exit(2 if broken else 0)
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from syncline.connectors.errors import Guarded, LeaseHeld, Stopped, SynclineError
 from syncline.pipelines.context import Context, Seams
+from syncline.pipelines.costs import spent
 from syncline.pipelines.pipeline import Pipeline
 from syncline.pipelines.report import RunReport
 from syncline.state.run_id import new_run_id
@@ -30,6 +31,7 @@ def recorded(context: Context) -> Iterator[None]:
         LeaseHeld: another run is under way; nothing was recorded.
     """
     report = context.report
+    spent(context.warehouse)  # what came before is not this run's
     calls_before, statements_before = context.connector.api_calls, context.warehouse.statements
     with context.state.lease(context.scope, LEASE_TTL_S) as lease, heartbeat(context, lease):
         context.state.record(record_of(report))
@@ -49,6 +51,7 @@ def recorded(context: Context) -> Iterator[None]:
             context.connector.close()
             report.api_calls = context.connector.api_calls - calls_before
             report.warehouse_statements = context.warehouse.statements - statements_before
+            report.warehouse_cost = spent(context.warehouse)
             report.finished_at = context.seams.clock()
             record_end(context)
 
@@ -64,6 +67,7 @@ def record_end(context: Context) -> None:
         status=context.report.status,
         api_calls=context.report.api_calls,
         warehouse_statements=context.report.warehouse_statements,
+        warehouse_cost=context.report.warehouse_cost,
     )
 
 

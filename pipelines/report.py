@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, cast
@@ -53,7 +54,7 @@ class StreamReport:
 
 @dataclass(slots=True)
 class RunReport:
-    """One run. ``warehouse_statements`` is 0 for an idle run (IDLE-IS-FREE)."""
+    """One run. ``warehouse_statements`` is 0 for an idle run (IDLE-IS-FREE). ``warehouse_cost``: see ``Metered``."""
 
     run_id: str
     pipeline: str
@@ -63,6 +64,7 @@ class RunReport:
     finished_at: datetime | None = None
     api_calls: int = 0
     warehouse_statements: int = 0
+    warehouse_cost: Mapping[str, Json] | None = None
     commits: int = 0
     resumed: list[str] = field(default_factory=list)
     streams: dict[str, StreamReport] = field(default_factory=dict)
@@ -93,6 +95,7 @@ class RunReport:
             "finished_at": text_of(self.finished_at),
             "api_calls": self.api_calls,
             "warehouse_statements": self.warehouse_statements,
+            "warehouse_cost": None if self.warehouse_cost is None else dict(self.warehouse_cost),
             "commits": self.commits,
             "resumed": list(self.resumed),
             "streams": {name: report.to_json() for name, report in self.streams.items()},

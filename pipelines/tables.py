@@ -60,6 +60,11 @@ def print_run(console: Console, report: Document) -> None:
     console.print(
         f"{report.get('api_calls', 0):,} API calls, {report.get('warehouse_statements', 0):,} warehouse statements"
     )
+    if (cost := report.get("warehouse_cost")) and cost["statements"]:
+        console.print(
+            f"the warehouse was needed for {cost['warehouse_s']:,.0f} s and loaded {cost['bytes_loaded']:,} bytes:"
+            f" about {cost['credits_estimated']:.4f} credits"
+        )
     if report.get("resumed"):
         console.print(f"went on with what run {', '.join(report['resumed'])} had left unfinished")
     print_warnings(console, report)
@@ -140,8 +145,25 @@ def print_status(console: Console, report: Document) -> None:
                 rows = "-" if each["rows_last_run"] is None else number(each["rows_last_run"])
                 table.add_row(name, instant(each["watermark"], "none"), lag, rows, "yes" if each["unfinished"] else "")
             console.print(table)
+        if pipeline.get("cost") is not None:
+            print_cost(console, pipeline["cost"])
     for error in report.get("errors") or ():
         console.print(Text(f"error: {scrub(str(error))}", "red"))
+
+
+def print_cost(console: Console, cost: Document) -> None:
+    """The account's own figures, by day."""
+    if cost["by_day"] is None:
+        console.print("the warehouse is not billed by use")
+        return
+    if not cost["by_day"]:
+        console.print(f"the account's history has no statement of the last {cost['days']} days yet; it is hours late")
+        return
+    table = counts_table("day", right=("runs", "statements", "credits", "bytes scanned"))
+    for day in cost["by_day"]:
+        credits = "-" if day["credits"] is None else f"{day['credits']:.4f}"
+        table.add_row(day["day"], number(day["runs"]), number(day["queries"]), credits, number(day["bytes_scanned"]))
+    console.print(table)
 
 
 def print_runs(console: Console, report: Document) -> None:

@@ -59,6 +59,20 @@ class Snowflake(Served):
         """
         return cls(settings_from(environ, **settings))
 
+    def spent(self) -> Mapping[str, Any]:
+        """See ``costs.Metered``."""
+        return self.backend.meter.spent()
+
+    def costs(self, pipeline: str, days: int) -> Sequence[Mapping[str, Any]]:
+        """See ``costs.Metered``; credits as ACCOUNT_USAGE has them, hours late and without what nobody used.
+
+        Raises:
+            ConfigError: the role may not read the account's history.
+        """
+        from syncline.sinks.snowflake_cost import history
+
+        return self._attempt(lambda session, dialect: history(cast("SnowflakeSession", session), pipeline, days))
+
     def check(self) -> Sequence[Finding]:
         """Signs in and looks at the schemas; a password is warned of. Writes nothing."""
         from syncline.sinks import snowflake_check

@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
+from syncline.connectors.errors import ConfigError
+from syncline.sinks.snowflake_errors import ObjectMissing
 from syncline.sinks.snowflake_settings import CREDITS_PER_HOUR
+
+if TYPE_CHECKING:
+    from syncline.sinks.snowflake_session import SnowflakeSession
 
 RESUME_S_MIN = 60.0
 """Each resume of a warehouse is billed for a minute at least (Snowflake guide, warehouse considerations)."""
@@ -46,10 +51,17 @@ class Meter:
             self.first_s = began_s if self.first_s is None else self.first_s
             self.last_s = self.clock()
 
-    def reset(self) -> None:
-        """A new run begins."""
+    def spent(self) -> dict[str, Any]:
+        """For the run's report: since this was last asked."""
+        told = {
+            "statements": self.statements,
+            "warehouse_s": round(self.warehouse_s, 3),
+            "bytes_loaded": self.bytes_loaded,
+            "credits_estimated": round(self.credits, 6),
+        }
         self.statements = self.bytes_loaded = 0
         self.first_s = self.last_s = None
+        return told
 
     @property
     def warehouse_s(self) -> float:
@@ -62,15 +74,6 @@ class Meter:
         if self.first_s is None:
             return 0.0
         return CREDITS_PER_HOUR[self.size] * max(self.warehouse_s, RESUME_S_MIN) / 3600
-
-    def report(self) -> dict[str, Any]:
-        """For the run's report."""
-        return {
-            "statements": self.statements,
-            "warehouse_s": round(self.warehouse_s, 3),
-            "bytes_loaded": self.bytes_loaded,
-            "credits_estimated": round(self.credits, 6),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,20 @@ def history_query(pipeline: str, days: int) -> str:
     tree = parse_one(skeleton, read="snowflake")
     filled = tree.transform(lambda node: holes[node.name].copy() if isinstance(node, exp.Placeholder) else node)
     return filled.sql(dialect="snowflake", pretty=True)
+
+
+def history(session: SnowflakeSession, pipeline: str, days: int) -> list[dict[str, Any]]:
+    """The pipeline's :class:`Cost` by day, as documents.
+
+    Raises:
+        ConfigError: the role may not read the account's history.
+    """
+    try:
+        rows = session.named_rows(history_query(pipeline, days))
+    except ObjectMissing as error:
+        hint = "GRANT DATABASE ROLE SNOWFLAKE.USAGE_VIEWER, and GOVERNANCE_VIEWER, TO ROLE <the role>, by ACCOUNTADMIN"
+        raise ConfigError("read the account's history", error.object, error.cause, hint) from error
+    return [asdict(cost) for cost in costs_of(rows, pipeline)]
 
 
 def costs_of(rows: list[dict[str, Any]], pipeline: str) -> list[Cost]:
