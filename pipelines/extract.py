@@ -23,8 +23,9 @@ from syncline.connectors.errors import CountMismatch, QuotaReached, Stopped, Tra
 from syncline.pipelines.checkpoint import Checkpoint, LandedSlice
 from syncline.pipelines.context import Context
 from syncline.pipelines.digest import DIGEST_BYTES, pack
+from syncline.pipelines.resume import remove_job, resume_or_begin
 from syncline.pipelines.sieve import Sieve
-from syncline.pipelines.task import Task, still_valid
+from syncline.pipelines.task import Task
 from syncline.sinks.manifest import Manifest
 
 STREAMS_AT_ONCE = 4
@@ -78,35 +79,12 @@ def extract_all(context: Context, tasks: Sequence[Task], run_id: str, started_at
 def extract_one(context: Context, task: Task, run_id: str, started_at: datetime, slices: Executor) -> Landed:
     checkpoint = resume_or_begin(context, task, run_id, started_at)
     try:
-        if checkpoint.slices and (landed := sealed_before(context, task, checkpoint)) is not None:
+        if task.base.checkpoint is not None and (landed := sealed_before(context, task, checkpoint)) is not None:
             return landed
         return Reading(context, task, checkpoint, slices).run()
     except BaseException:
         context.failed.set()
         raise
-
-
-def resume_or_begin(context: Context, task: Task, run_id: str, started_at: datetime) -> Checkpoint:
-    """The earlier run's checkpoint if its window is still this one's; its leavings are removed otherwise."""
-    fresh = Checkpoint(
-        run_id,
-        started_at,
-        task.window,
-        task.horizon,
-        task.mode,
-        task.base.version,
-        tuple(task.schema.columns.names),
-        task.definition,
-    )
-    if task.base.checkpoint is None:
-        return fresh
-    earlier = Checkpoint.from_json(task.base.checkpoint)
-    if earlier.run_id == run_id and still_valid(earlier, task):
-        return earlier
-    if not earlier.sealed:
-        context.landing.discard(earlier.files())
-    fresh.token = earlier.token  # the connector removes the old job, or goes on with it if it is the same query
-    return fresh
 
 
 def sealed_before(context: Context, task: Task, checkpoint: Checkpoint) -> Landed | None:
@@ -127,11 +105,6 @@ def sealed_before(context: Context, task: Task, checkpoint: Checkpoint) -> Lande
     report.window, report.mode, report.api = task.covered, task.mode, manifest.api
     context.emit("stream_resumed", stream=name, rows=manifest.rows, from_run=checkpoint.run_id)
     return Landed(task, manifest, known_of(context, checkpoint), checkpoint)
-
-
-def remove_job(context: Context, task: Task, checkpoint: Checkpoint) -> None:
-    """The run that sealed the manifest died before it could close its job, so this one does; nothing is read again."""
-    context.connector.plan(task.schema, task.window).close("landed", checkpoint.token)
 
 
 def known_of(context: Context, checkpoint: Checkpoint) -> bytes | None:
@@ -166,7 +139,9 @@ class Reading:
             # What a retry can mend, and what was only broken off because another stream failed, keeps its job and its
             # slices for a later run. After a stop by the user the error says nothing: reads were broken to end soon.
             mendable = isinstance(error, (QuotaReached, Transient, Stopped)) and not context.stop.requested
-            if mendable and self.job_remembered:
+            if self.checkpoint.sealed:
+                outcome = "landed"  # SEALED-MANIFEST: only the state does not say so; the next run finds it
+            elif mendable and self.job_remembered:
                 outcome = "kept"
             else:
                 self.forget()
@@ -290,9 +265,9 @@ class Reading:
 
     def forget(self) -> None:
         """After a failure that a retry cannot mend the job is aborted, so its slices are of no more use."""
-        self.context.landing.discard(self.checkpoint.files())
         with self.lock:
             self.context.remember({self.name: replace(self.task.base, checkpoint=None)})
+        self.context.landing.discard(self.checkpoint.files())
 
     def check_counts(self, extraction: Extraction) -> None:
         """COUNTED-HOPS against the source's own count, asked again when fewer rows came than it first said.

@@ -35,6 +35,7 @@ from syncline.pipelines.lifecycle import LEASE_TTL_S, new_report, recorded
 from syncline.pipelines.loading import load_and_commit
 from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.report import RunReport
+from syncline.pipelines.resume import is_taken
 from syncline.pipelines.stop import StopSignal
 from syncline.pipelines.task import NEVER, make_reload, make_task, narrow
 from syncline.sinks.warehouse import Watermark
@@ -129,10 +130,13 @@ def sync_round(
     """Brings the streams to ``high`` in one transaction, or finds that nothing is new."""
     marks = recall(context, streams)
     for _ in range(REPLANS_MAX):
-        tasks = [make_task(stream, schemas[stream.name], marks[stream.name], high) for stream in streams]
+        made = (make_task(stream, schemas[stream.name], marks[stream.name], high) for stream in streams)
+        tasks = [task for task in made if task is not None]
         if run_id == context.report.run_id:
             warn_of_clock(context, marks, high)
-        landed = extract_all(context, [task for task in tasks if task is not None], run_id, started_at)
+        elif is_taken(context, tasks, run_id):
+            run_id, started_at = fresh_id(context)
+        landed = extract_all(context, tasks, run_id, started_at)
         if all(each.same for each in landed):
             remember_idle(context, landed)
             return
@@ -154,13 +158,18 @@ def sync_round(
             return
         context.warn("the warehouse's watermarks differ from the remembered ones: planned again from the warehouse")
         marks = {name: from_truth(truth.get(name)) for name in marks}
-        run_id, started_at = new_run_id(context.seams.clock(), context.seams.random), context.seams.clock()
+        run_id, started_at = fresh_id(context)
     raise FenceLost(
         "run",
         context.pipeline.name,
         f"FENCED-COMMIT: the watermarks moved {REPLANS_MAX} times while the run was reading",
         "see that only one scheduler runs this pipeline",
     )
+
+
+def fresh_id(context: Context) -> tuple[str, datetime]:
+    """An id for a round whose own cannot be used a second time, and its beginning."""
+    return new_run_id(context.seams.clock(), context.seams.random), context.seams.clock()
 
 
 def warn_of_clock(context: Context, marks: Mapping[str, Remembered], high: datetime) -> None:
@@ -292,6 +301,8 @@ def reload(
         mirror = context.state.recall(context.scope)
         bases = {stream.name: replace(NEVER, checkpoint=checkpoint_of(mirror, stream)) for stream in chosen}
         tasks = [make_reload(stream, schemas[stream.name], bases[stream.name], high) for stream in chosen]
+        if unfinished is not None and is_taken(context, tasks, run_id):
+            run_id, started_at = fresh_id(context)
         landed = extract_all(context, tasks, run_id, started_at)
         with nullcontext() if leased else main_lease(context):
             commit_reload(context, landed, run_id, started_at)

@@ -1,0 +1,50 @@
+"""What a stream's reading begins with: the checkpoint of a run that did not end, or a new one (VALUE-RESUME)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from syncline.pipelines.checkpoint import Checkpoint
+from syncline.pipelines.context import Context
+from syncline.pipelines.task import Task, still_valid
+
+
+def resume_or_begin(context: Context, task: Task, run_id: str, started_at: datetime) -> Checkpoint:
+    """The earlier run's checkpoint if its window is still this one's; its leavings are removed otherwise."""
+    fresh = Checkpoint(
+        run_id,
+        started_at,
+        task.window,
+        task.horizon,
+        task.mode,
+        task.base.version,
+        tuple(task.schema.columns.names),
+        task.definition,
+    )
+    if task.base.checkpoint is None:
+        return fresh
+    earlier = Checkpoint.from_json(task.base.checkpoint)
+    if earlier.run_id == run_id and still_valid(earlier, task):
+        return earlier
+    if not earlier.sealed:
+        context.landing.discard(earlier.files())
+    fresh.token = earlier.token  # the connector removes the old job, or goes on with it if it is the same query
+    return fresh
+
+
+def is_taken(context: Context, tasks: Sequence[Task], run_id: str) -> bool:
+    """Whether the run sealed a manifest of some stream that it cannot go on with, so that another would clash with it:
+    the source's columns or the stream's definition changed since, or the state lost what it knew (SEALED-MANIFEST)."""
+
+    def goes_on(task: Task) -> bool:
+        left = task.base.checkpoint
+        return left is not None and left["run_id"] == run_id and still_valid(Checkpoint.from_json(left), task)
+
+    names = [task.schema.name for task in tasks if not goes_on(task)]
+    return any(context.landing.find(context.pipeline.name, name, run_id) is not None for name in names)
+
+
+def remove_job(context: Context, task: Task, checkpoint: Checkpoint) -> None:
+    """The run that sealed the manifest died before it could close its job, so this one does; nothing is read again."""
+    context.connector.plan(task.schema, task.window).close("landed", checkpoint.token)
