@@ -17,6 +17,17 @@ from syncline.connectors.secret import Secret, secret
 
 _SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 _IN_THE_CLEAR = ("disable", "allow", "prefer")
+_KEY_WORDS = (
+    "application_name channel_binding client_encoding connect_timeout dbname fallback_application_name gssdelegation"
+    " gssencmode gsslib host hostaddr keepalives keepalives_count keepalives_idle keepalives_interval krbsrvname"
+    " load_balance_hosts max_protocol_version min_protocol_version oauth_client_id oauth_client_secret oauth_issuer"
+    " oauth_scope options passfile password port replication require_auth requirepeer requiressl scram_client_key"
+    " scram_server_key service servicefile ssl_max_protocol_version ssl_min_protocol_version sslcert sslcertmode"
+    " sslcompression sslcrl sslcrldir sslkey sslkeylogfile sslmode sslnegotiation sslpassword sslrootcert sslsni"
+    " target_session_attrs tcp_user_timeout user"
+)
+"""PostgreSQL manual, libpq, parameter key words. Another name is a slip, or the rest of a password."""
+
 _SHAPE = 'write it as "postgresql://user@host:5432/database"'
 _ESCAPES = (
     "write signs such as / ? # @ : in user and password as %2F %3F %23 %40 %3A, or leave the password to PGPASSWORD"
@@ -77,6 +88,8 @@ def _split(text: str) -> SplitResult:
     # An unescaped / ? or # in a password ends the host early and leaves the rest of the password behind it.
     if "@" in parts.path + parts.query + parts.fragment or parts.fragment:
         _refuse("url", "a sign in it ends the host too early", _ESCAPES)
+    if any(setting.partition("=")[0] not in _KEY_WORDS.split() for setting in parts.query.split("&") if setting):
+        _refuse("url", "a setting behind the ? is none of libpq's", "check its name, and write & in a password as %26")
     hosts = parts.netloc.rpartition("@")[2]
     if any(not _is_port(host) for host in hosts.split(",")):
         _refuse("url", "the port is not a number", _ESCAPES)

@@ -1,32 +1,146 @@
-"""State in a real Postgres."""
+"""State in a real Postgres: the suite, and what is its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from syncline.state.conformance import ManualClock, OpenStore, StateConformance
+from syncline.connectors import Records
+from syncline.connectors.errors import ConfigError, LeaseHeld
+from syncline.pipelines.check import check
+from syncline.pipelines.pipeline import Pipeline
+from syncline.sinks import DuckDB, Landing
+from syncline.state import postgres
+from syncline.state.conformance import MARK, START, TTL_S, ManualClock, OpenStore, StateConformance, run_at
 from syncline.state.postgres import PostgresState
 from tests.servers.postgres import PgAddress, PgServer
-
-SCHEMAS = count(1)
+from tests.state.postgres_state import Home, new_home
 
 
 @pytest.fixture(scope="module")
 def address(pg_server: PgServer) -> Iterator[PgAddress]:
-    """One database for the module: a schema of its own is as good as new, and faster."""
+    """One database for the module: a schema of its own is as good, and faster."""
     with pg_server.database("state") as address:
         yield address
 
 
 @pytest.fixture
-def schema() -> str:
-    return f'State %s {next(SCHEMAS)} "odd"'
+def home(address: PgAddress) -> Home:
+    return new_home(address)
 
 
 class TestPostgresState(StateConformance):
     @pytest.fixture
-    def open_store(self, address: PgAddress, schema: str, clock: ManualClock) -> OpenStore:
-        return lambda: PostgresState(address.dsn, schema=schema, clock=clock)
+    def open_store(self, home: Home, clock: ManualClock) -> OpenStore:
+        return lambda: home.open(clock=clock)
+
+
+def test_a_schema_is_named_as_it_is_spelled(address: PgAddress) -> None:
+    """EXACT-NAMES: per cent, quotes and capitals reach the server as they are."""
+    for name in ('50% "odd" %s', "syncline_state", "x" * 63):
+        PostgresState(address.dsn, schema=name).remember("crm", {"Account": MARK})
+        assert PostgresState(address.dsn, schema=name).recall("crm") == {"Account": MARK}
+        assert Home(address, name).ask("SELECT 1 FROM pg_namespace WHERE nspname = %s", name)
+
+
+def test_looking_creates_nothing(home: Home) -> None:
+    state = home.open()
+    assert state.recall("crm") == {}
+    assert list(state.runs("crm", 5)) == []
+    assert home.ask("SELECT 1 FROM pg_namespace WHERE nspname = %s", home.schema) == []
+
+
+def test_nothing_is_connected_before_it_is_used() -> None:
+    """IDLE-IS-FREE in small: a pipeline that is only planned or listed has no need of its state."""
+    PostgresState("postgresql://nobody@127.0.0.1:1/nowhere").close()
+
+
+def test_the_history_is_bounded(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BOUNDED."""
+    monkeypatch.setattr(postgres, "RUNS_KEPT", 3)
+    state = home.open()
+    state.record(replace(run_at(0), pipeline="other", finished_at=START))
+    for minute in range(5):
+        state.record(replace(run_at(minute), finished_at=START))
+    assert [run.run_id for run in state.runs("crm", 100)] == ["run-04", "run-03", "run-02"]
+    assert len(state.runs("other", 100)) == 1
+
+
+def test_a_checkpoint_does_not_write_the_digests_again(home: Home) -> None:
+    state, mark = home.open(), replace(MARK, known=bytes(range(256)) * 4_000)
+    state.remember("crm", {"Account": mark})
+    [(before,)] = home.ask("SELECT pg_current_wal_insert_lsn() - '0/0'")
+    state.remember("crm", {"Account": replace(mark, checkpoint={"slice": 2})})
+    [(after,)] = home.ask("SELECT pg_current_wal_insert_lsn() - '0/0'")
+    assert after - before < len(mark.known or b"") / 2
+    assert state.recall("crm")["Account"].known == mark.known
+
+
+# --- the lease by the server's clock
+
+
+def test_a_lease_is_timed_by_the_server(home: Home) -> None:
+    with home.open().lease("crm", TTL_S):
+        [(since, until, now)] = home.ask("SELECT since, until, clock_timestamp() FROM STATE.leases")
+    assert until - since == timedelta(seconds=TTL_S)
+    assert timedelta(0) <= now - since < timedelta(seconds=TTL_S)
+
+
+def test_a_lease_runs_out_by_the_server_s_clock(home: Home) -> None:
+    with home.open().lease("crm", TTL_S) as lost:
+        with pytest.raises(LeaseHeld), home.open().lease("crm", TTL_S):
+            pass
+        home.ask("UPDATE STATE.leases SET until = clock_timestamp()")
+        with home.open().lease("crm", TTL_S), pytest.raises(LeaseHeld):
+            lost.renew()
+
+
+# --- check
+
+
+def test_check_tries_everything_and_leaves_nothing(home: Home) -> None:
+    state = home.open()
+    assert [finding.level for finding in state.check()] == ["ok"]
+    assert home.ask("SELECT 1 FROM pg_namespace WHERE nspname = %s", home.schema) == []
+    state.remember("crm", {"Account": MARK})
+    assert [finding.level for finding in state.check()] == ["ok"]
+    assert state.recall("crm") == {"Account": MARK}
+    assert home.ask("SELECT count(*) FROM STATE.leases") == [(0,)]
+    # What check made and took back is made when it is needed after all.
+    fresh = new_home(home.address).open()
+    assert [finding.level for finding in fresh.check()] == ["ok"]
+    fresh.remember("crm", {"Account": MARK})
+    assert fresh.recall("crm") == {"Account": MARK}
+
+
+@pytest.mark.parametrize("table", ["leases", "marks", "runs", "state_format"])
+def test_check_finds_a_table_that_is_missing(home: Home, table: str) -> None:
+    state = home.open()
+    state.remember("crm", {"Account": MARK})
+    home.ask(f"DROP TABLE STATE.{table}")
+    assert [finding.level for finding in state.check()] == ["error"]
+
+
+def test_syncline_check_asks_the_state(home: Home, tmp_path: Path) -> None:
+    columns = pa.schema([("Id", pa.string()), ("At", pa.timestamp("us", tz="UTC"))])
+    source = Records(clock=lambda: START).add("Account", columns, key="Id", cursor="At", rows=[])
+    landing, warehouse = Landing(str(tmp_path / "landing")), DuckDB(tmp_path / "crm.duckdb")
+    pipeline = Pipeline("crm", source, ["Account"], landing, warehouse, home.open())
+    findings = check(pipeline, [], START)
+    [said] = [finding for finding in findings if finding.subject.startswith("state postgresql://")]
+    assert said.level == "ok"
+    assert home.schema in said.text
+
+
+def test_a_newer_format_is_refused(home: Home) -> None:
+    home.open().remember("crm", {"Account": MARK})
+    home.ask("UPDATE STATE.state_format SET version = 99")
+    for attempt in (lambda: home.open().recall("crm"), lambda: home.open().record(run_at(0))):
+        with pytest.raises(ConfigError, match="format 99") as caught:
+            attempt()
+        assert "the warehouse holds the truth" in caught.value.hint
