@@ -69,7 +69,7 @@ class Snowflake(Served):
         Raises:
             ConfigError: the role may not read the account's history.
         """
-        from syncline.sinks.snowflake_cost import history
+        from syncline.sinks.snowflake_history import history
 
         return self._attempt(lambda session, dialect: history(cast("SnowflakeSession", session), pipeline, days))
 

@@ -11,7 +11,8 @@ from snowflake.connector.errors import ProgrammingError
 
 from syncline.connectors.errors import ConfigError
 from syncline.sinks.snowflake import Snowflake
-from syncline.sinks.snowflake_cost import Meter, history_query, needs_warehouse
+from syncline.sinks.snowflake_cost import Meter, needs_warehouse
+from syncline.sinks.snowflake_history import history_query
 from syncline.sinks.snowflake_settings import settings_from
 from tests.sinks.snapshot import check_snapshot
 from tests.sinks.snowflake_rules import Script
