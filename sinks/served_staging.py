@@ -84,10 +84,13 @@ class Staging:
     # --- what is in them ------------------------------------------------------------------------------------------
 
     def source(self) -> exp.Subquery:
-        """The staged rows of both kinds: the plan's columns in its types, and the three flags."""
+        """The staged rows of both kinds: the plan's columns in its types, and the three flags.
+
+        It has a name wherever it is put: Redshift, and Postgres before 16, take no nameless query in FROM.
+        """
         parts = [self._part(kind) for kind in self.kinds]
         query: exp.Query = parts[0] if len(parts) == 1 else exp.union(*parts, distinct=False)
-        return query.subquery()
+        return query.subquery("landed")
 
     def _part(self, kind: SliceKind) -> exp.Select:
         present = {field.name: field.type for field in self.layout(kind)}

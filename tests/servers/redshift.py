@@ -292,7 +292,11 @@ class Conversation:
         return [*_acknowledged(sent), *self._execute(chosen.sql, statement, list)]
 
     def _translate(self, sql: str) -> Statement:
-        statement = translate(sql, in_transaction=self._status != b"I")
+        try:
+            statement = translate(sql, in_transaction=self._status != b"I")
+        except Refusal:
+            self.server.log.append(sql)
+            raise
         self.server.remember(self._database, statement.long_names)
         return statement
 

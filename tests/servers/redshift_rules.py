@@ -156,7 +156,20 @@ def _check_concat(shape: str, tokens: list[Token]) -> None:
                 raise Refusal("42883", "function concat with other than two arguments does not exist")
 
 
-CHECKS: tuple[Callable[[str, list[Token]], None], ...] = (_check_actions, _check_concat)
+def _check_aliases(shape: str, tokens: list[Token]) -> None:
+    """A query in FROM has a name (FROM clause; PostgreSQL needs none since version 16)."""
+    for index, token in enumerate(tokens[:-2]):
+        opens = token.text.upper() in ("FROM", "JOIN") and tokens[index + 1].text == "("
+        if opens and tokens[index + 2].text.upper() in ("SELECT", "WITH"):
+            after = index + 2 + len(list(_inside(tokens, index + 1)))
+            named = after < len(tokens) and tokens[after].token_type in (TokenType.ALIAS, *_NAMES)
+            if not named:
+                raise Refusal(_SYNTAX, "subquery in FROM must have an alias")
+
+
+_NAMES = (TokenType.IDENTIFIER, TokenType.VAR)
+
+CHECKS: tuple[Callable[[str, list[Token]], None], ...] = (_check_actions, _check_concat, _check_aliases)
 
 
 def _depths(tokens: list[Token]) -> Iterator[tuple[int, Token]]:

@@ -139,6 +139,8 @@ REFUSED = {
     "CREATE TABLE u (a VARCHAR(65536))": "22023",
     "SELECT CONCAT('a', 'b', 'c')": "42883",
     "SELECT 1 IS TRUE": "XX000",
+    "SELECT 1 FROM (SELECT 1 AS a)": "42601",
+    "SELECT 1 FROM (SELECT 1 AS a) AS x JOIN (SELECT a FROM t WHERE (a > 1)) WHERE 1 = 1": "42601",
     "SELECT DISTINCT ON (a) a FROM t": "0A000",
     "SELECT a FROM t QUALIFY ROW_NUMBER() OVER (ORDER BY a) = 1": "42601",
     "UPDATE t SET a = 1 FROM t AS x LEFT JOIN t AS y ON x.a = y.a": "0A000",
@@ -184,6 +186,11 @@ def test_truncate_commits_the_open_transaction(client: Any) -> None:
     run(client, "CREATE TABLE t (a INTEGER)", "CREATE TABLE u (a INTEGER)", "INSERT INTO u VALUES (1)")
     run(client, "BEGIN", "INSERT INTO t VALUES (1)", "TRUNCATE u", "ROLLBACK")
     assert rows(client, "SELECT (SELECT COUNT(*) FROM t), (SELECT COUNT(*) FROM u)") == [[1, 0]]
+
+
+def test_a_query_in_from_has_a_name_with_or_without_as(client: Any) -> None:
+    assert rows(client, "SELECT x.a, y.a FROM (SELECT 1 AS a) AS x JOIN (SELECT (1) AS a) y ON x.a = y.a") == [[1, 1]]
+    assert rows(client, 'SELECT 1 WHERE 1 IN (SELECT a FROM (SELECT 1 AS a) AS "z")') == [[1]]
 
 
 # ---- types and names ----

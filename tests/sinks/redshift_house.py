@@ -52,12 +52,13 @@ class RedshiftHouse:
 
     fake: FakeRedshift
     settings: dict[str, Any] = field(default_factory=dict)
+    seams: dict[str, Any] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
 
     def warehouse(self) -> Redshift:
         place = {"database": self.fake.database, "schema": self.fake.schema}
         made = Redshift.from_env(self.fake.variables, **place, **self.settings)
-        return Redshift(made.settings, sleep=lambda _: None)
+        return Redshift(made.settings, **{"sleep": lambda _: None, **self.seams})
 
     def open(self) -> Any:
         return Noting(self.warehouse(), self.names)
