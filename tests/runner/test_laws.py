@@ -179,7 +179,7 @@ class Unannouncing(Leaky):
 
 class UnannouncingExtraction(LeakyExtraction):
     def slices(self, *args: Any) -> Any:
-        return (replace(slice, rows_expected=None) for slice in self._inner.slices(*args))
+        return (replace(slice, rows_expected=None, result_rows=None) for slice in self._inner.slices(*args))
 
     def read(self, slice: Any) -> Any:
         return super().read(replace(slice, rows_expected=slice.params["rows"]))

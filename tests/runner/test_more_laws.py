@@ -124,7 +124,7 @@ class LosingRecords(Around):
 
 class LosingRecordsExtraction(Around):
     def slices(self, *args: Any) -> Any:
-        return (replace(slice, rows_expected=None) for slice in self._inner.slices(*args))
+        return (replace(slice, rows_expected=None, result_rows=None) for slice in self._inner.slices(*args))
 
     def read(self, slice: Any) -> Iterator[Batch]:
         for batch in self._inner.read(replace(slice, rows_expected=slice.params["rows"])):
