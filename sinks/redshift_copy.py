@@ -25,6 +25,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from syncline.connectors.errors import ConfigError, CountMismatch, SynclineError
+from syncline.sinks import lattice
 from syncline.sinks.downloads import Downloads
 from syncline.sinks.manifest import FileEntry
 from syncline.sinks.redshift_dialect import REDSHIFT, create_staging
@@ -107,7 +108,8 @@ class Copier:
                 _run(session, create_staging(table, columns, self.types))
 
     def _matter(self, columns: pa.Schema) -> bool:
-        return any(str(column.type) in self.types for column in columns)
+        shown = (str(type) for column in columns for type in (column.type, lattice.canonical(column.type)))
+        return any(type in self.types for type in shown)
 
 
 def _run(session: Session, statements: Sequence[str]) -> None:

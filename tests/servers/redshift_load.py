@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from tests.servers.redshift_rules import Copy, Refusal
+from tests.servers.redshift_rules import TEXT_BYTES_MAX, Copy, Refusal
 
 MESSAGE = "Spectrum Scan Error"
 
@@ -161,8 +161,16 @@ def _as_text(column: pa.ChunkedArray, type: str, name: str) -> pa.ChunkedArray |
     if type == "bytea":
         return pa.array([None if value is None else "\\x" + value.hex() for value in column.to_pylist()], pa.string())
     if type == "jsonb":
-        texts = [None if value is None else json.dumps(value, default=str) for value in column.to_pylist()]
+        values = column.to_pylist()
+        if any(
+            isinstance(item, str) and len(item.encode()) > TEXT_BYTES_MAX for value in values for item in value or ()
+        ):
+            raise _scan_error(15001, f"A string in column {name} exceeds the limit of SUPER")
+        texts = [None if value is None else json.dumps(value, default=str) for value in values]
         return pa.array(texts, pa.string())
+    if pa.types.is_timestamp(column.type) and column.type.tz:
+        # The file holds the instant; the zone that Arrow notes beside it is nothing to Redshift.
+        column = column.cast(pa.timestamp("us", "UTC"))
     return column.cast(pa.string())
 
 
