@@ -32,11 +32,13 @@ if TYPE_CHECKING:
 class Postgres(Served):
     """A warehouse in a Postgres database (15 or newer).
 
-    ``url`` is ``postgresql://user:password@host:5432/database``; what it leaves out comes from libpq's PG* variables.
+    ``url`` is ``postgresql://user@host:5432/database``; what it leaves out, the password above all, comes from libpq's
+    PG* variables or its password file.
     Tables live in ``schema``, staging tables in ``staging_schema`` (``<schema>_staging``); either is made if missing.
     ``names="lower"`` spells tables and columns in lower case, so that plain SQL finds them; ``"exact"`` keeps the
     source's spelling. The key becomes the target's primary key. TLS is asked for except on this machine; say
-    ``?sslmode=verify-full`` in the url to check the server's certificate too.
+    ``?sslmode=verify-full`` in the url to check the server's certificate too. A statement may take
+    ``statement_timeout_s``, and wait ``lock_timeout_s`` of it for what another transaction has locked.
 
     Raises:
         ConfigError: a setting that cannot work.
@@ -47,6 +49,7 @@ class Postgres(Served):
         url: Secret | str = "",
         schema: str = "public",
         *,
+        password: Secret | str | None = None,
         staging_schema: str | None = None,
         names: Spelling = "lower",
         statement_timeout_s: float = 3600.0,
@@ -55,7 +58,7 @@ class Postgres(Served):
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        settings = settings_of(url, schema, staging_schema, names, statement_timeout_s, lock_timeout_s)
+        settings = settings_of(url, password, schema, staging_schema, names, statement_timeout_s, lock_timeout_s)
         shown = f"Postgres({settings.shown!r}, schema={settings.schema!r})"
         super().__init__(
             PostgresBackend(settings), settings.capabilities, shown, clock=clock, sleep=sleep, jitter=jitter

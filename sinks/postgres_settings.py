@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal, Never, TypeAlias
-from urllib.parse import parse_qs, urlsplit
+from typing import Any, Final, Literal, Never, TypeAlias
 
 from syncline.connectors.errors import ConfigError
-from syncline.connectors.secret import Secret, secret
+from syncline.connectors.postgres_url import PostgresUrl, parse_postgres_url
+from syncline.connectors.secret import Secret
 from syncline.sinks.warehouse import Capabilities
 
 Spelling: TypeAlias = Literal["lower", "exact"]
@@ -19,15 +18,16 @@ Spelling: TypeAlias = Literal["lower", "exact"]
 LOWER: Final = Capabilities("postgres", case_sensitive_names=False, name_bytes_max=63, nul_in_text=False)
 EXACT: Final = replace(LOWER, case_sensitive_names=True)
 
-LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
-VARIABLES: Final = ("PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT")
+CONNECT_TIMEOUT_S: Final = 15
+ASLEEP_S: Final = 600
+"""After so long without a word the server ends a transaction, so that a process that was stopped locks no table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``url`` may hold a password, so it is a secret; libpq's own PG* variables fill what it leaves out."""
+    """Where the tables are and how long anything may take; ``url`` keeps its secrets apart."""
 
-    url: Secret
+    url: PostgresUrl
     schema: str
     staging_schema: str
     names: Spelling
@@ -35,22 +35,17 @@ class Settings:
     lock_timeout_s: float
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url.reveal())
-        if self.url and parts.scheme not in ("postgresql", "postgres"):
-            _wrong("url", "it does not begin with postgresql://", 'write it as "postgresql://user@host:5432/database"')
-        if not self.url and not os.environ.get("PGHOST") and not os.environ.get("PGSERVICE"):
-            _wrong("url", "there is none, and PGHOST is not set", "give a url, or set " + ", ".join(VARIABLES[:5]))
         if self.names not in ("lower", "exact"):
             _wrong("names", f"{self.names!r} is not a way of spelling", 'write "lower" or "exact"')
         for name in (self.schema, self.staging_schema):
-            if not name or len(name.encode()) > LOWER.name_bytes_max:
+            if not name or len(name.encode()) > LOWER.name_bytes_max or "\0" in name:
                 _wrong("schema", f"{name!r} cannot name a schema", "write a name of 1 to 63 bytes")
         for setting, value in (
             ("statement_timeout_s", self.statement_timeout_s),
             ("lock_timeout_s", self.lock_timeout_s),
         ):
-            if value <= 0:
-                _wrong(setting, f"{value!r} is not a time", "write seconds, more than 0")
+            if not 0.001 <= value <= 86_400:
+                _wrong(setting, f"{value!r} is not a time", "write seconds, from 0.001 to 86,400")
 
     @property
     def capabilities(self) -> Capabilities:
@@ -59,52 +54,47 @@ class Settings:
     @property
     def shown(self) -> str:
         """Where the database is, without secrets."""
-        parts = urlsplit(self.url.reveal())
-        host = parts.hostname or os.environ.get("PGHOST", "")
-        database = parts.path.strip("/") or os.environ.get("PGDATABASE", "")
-        return f"{host}:{parts.port or os.environ.get('PGPORT', '5432')}/{database}"
+        return self.url.shown
 
-    def connection(self) -> Mapping[str, str | int]:
-        """Keyword arguments for the driver. TLS is asked for except on this machine, unless something was said."""
-        parts = urlsplit(self.url.reveal())
-        host = parts.hostname or os.environ.get("PGHOST", "")
+    def connection(self) -> Mapping[str, Any]:
+        """Keyword arguments for the driver, secrets revealed. Every transaction is at the level that the engine's locks
+        are made for, whatever the database's default is."""
         parameters = {
             "timezone": "UTC",
             "datestyle": "ISO",
             "client_min_messages": "warning",
+            "default_transaction_isolation": "read\\ committed",
+            "default_transaction_read_only": "off",
             "statement_timeout": int(self.statement_timeout_s * 1000),
             "lock_timeout": int(self.lock_timeout_s * 1000),
-            "idle_in_transaction_session_timeout": 600_000,
+            "idle_in_transaction_session_timeout": ASLEEP_S * 1000,
         }
-        found: dict[str, str | int] = {
-            "conninfo": self.url.reveal(),
-            "connect_timeout": 15,
+        return self.url.parameters() | {
+            "connect_timeout": CONNECT_TIMEOUT_S,
             "keepalives_idle": 60,
             "options": " ".join(f"-c {name}={value}" for name, value in parameters.items()),
             "application_name": "syncline",
             "client_encoding": "UTF8",
         }
-        said = "sslmode" in parse_qs(parts.query) or os.environ.get("PGSSLMODE")
-        if not said and host not in LOOPBACK and not host.startswith("/"):
-            found["sslmode"] = "require"
-        return found
 
 
 def settings_of(
     url: Secret | str,
+    password: Secret | str | None,
     schema: str,
     staging_schema: str | None,
     names: Spelling,
     statement_timeout_s: float,
     lock_timeout_s: float,
 ) -> Settings:
-    wrapped = secret(url)
-    for hidden in (urlsplit(wrapped.reveal()).password, os.environ.get("PGPASSWORD")):
-        if hidden:
-            Secret(hidden)  # so that it is scrubbed from whatever the driver says
     spelled = schema if names == "exact" else schema.encode().lower().decode()
     return Settings(
-        wrapped, spelled, staging_schema or f"{spelled}_staging", names, statement_timeout_s, lock_timeout_s
+        parse_postgres_url(url, password),
+        spelled,
+        staging_schema or f"{spelled}_staging",
+        names,
+        statement_timeout_s,
+        lock_timeout_s,
     )
 
 

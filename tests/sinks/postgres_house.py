@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import psycopg
@@ -10,7 +12,10 @@ import pyarrow as pa
 from psycopg import sql
 
 from syncline.sinks.postgres import Postgres
+from syncline.sinks.warehouse import TablePlan
 from tests.servers.postgres import PgAddress
+
+SCHEMAS = count(1)
 
 TYPES = {
     "boolean": pa.bool_(),
@@ -58,6 +63,42 @@ class PostgresHouse:
             other.execute(
                 sql.SQL('CREATE TABLE {} AS SELECT 1 AS "Theirs"').format(sql.Identifier(self.schema, target))
             )
+
+
+@dataclass
+class LowerHouse(PostgresHouse):
+    """Names are spelled in lower case, as by default. A reader gives a column the spelling back that it had in a plan,
+    and refuses to see any other than the lower one."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    spelled: dict[str, str] = field(default_factory=dict)
+
+    def open(self) -> Postgres:
+        warehouse = super().open()
+        prepare = warehouse.prepare
+
+        def noting(tables: Sequence[TablePlan]) -> None:
+            for name in (name for plan in tables for name in plan.columns.names):
+                self.spelled.setdefault(name.lower(), name)
+            prepare(tables)
+
+        warehouse.prepare = noting  # type: ignore[method-assign]
+        return warehouse
+
+    def read(self, target: str) -> pa.Table | None:
+        found = super().read(target.lower())
+        if found is None:
+            return None
+        assert not set(found.column_names) & {name for name in self.spelled.values() if name != name.lower()}
+        return found.rename_columns([self.spelled.get(name, name) for name in found.column_names])
+
+    def intrude(self, target: str) -> None:
+        super().intrude(target.lower())
+
+
+def new_schema() -> str:
+    """A schema of its own in a database that tests share: as good as a database of its own, and faster."""
+    return f"crm_{next(SCHEMAS)}"
 
 
 def type_of(shown: str) -> pa.DataType:

@@ -1,6 +1,8 @@
-"""Postgres passes the laws of every warehouse, on a real server through the real driver."""
+"""Postgres passes the laws of every warehouse, on a real server through the real driver, in both spellings."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 
@@ -8,11 +10,23 @@ from syncline.sinks.conformance import WarehouseConformance
 from syncline.sinks.conformance_compare import ComparerLaws
 from syncline.sinks.conformance_history import RunHistoryLaws
 from syncline.sinks.trial import House
-from tests.servers.postgres import PgAddress
-from tests.sinks.postgres_house import PostgresHouse
+from tests.servers.postgres import PgAddress, PgServer
+from tests.sinks.postgres_house import LowerHouse, PostgresHouse, new_schema
 
 
-class TestPostgres(WarehouseConformance, ComparerLaws, RunHistoryLaws):
+@pytest.fixture(scope="module")
+def address(pg_server: PgServer) -> Iterator[PgAddress]:
+    with pg_server.database("conformance") as address:
+        yield address
+
+
+class TestPostgresExact(WarehouseConformance):
     @pytest.fixture
-    def house(self, pg_database: PgAddress) -> House:
-        return PostgresHouse(pg_database)
+    def house(self, address: PgAddress) -> House:
+        return PostgresHouse(address, new_schema())
+
+
+class TestPostgresLower(WarehouseConformance, ComparerLaws, RunHistoryLaws):
+    @pytest.fixture
+    def house(self, address: PgAddress) -> House:
+        return LowerHouse(address, new_schema())
