@@ -33,6 +33,7 @@ from syncline.sinks.warehouse import (
 )
 
 if TYPE_CHECKING:
+    from syncline.connectors.finding import Finding
     from syncline.sinks.dialect import Place
     from syncline.sinks.duckdb_commit import Loaded
     from syncline.sinks.duckdb_session import Connect, Session
@@ -103,6 +104,17 @@ class DuckDB:
             return {}
         session, place = self._connect()
         return bookkeeping.committed_runs(session.run(bookkeeping.select_runs(pipeline, place, DUCKDB)))
+
+    def check(self) -> Sequence[Finding]:
+        """Whether the file can be opened or made, as ``syncline check`` says it; leaves nothing behind."""
+        import secrets
+
+        import duckdb
+
+        from syncline.sinks.duckdb_check import check_file
+
+        self.close()
+        return check_file(self._settings, self._connector or duckdb.connect, self._sleep, secrets.token_hex(4))
 
     def prepare(self, tables: Sequence[TablePlan]) -> None:
         from syncline.sinks import bookkeeping, targets
