@@ -36,6 +36,21 @@ class LandingReader(Protocol):
     def check_landing(self, landing: Landing) -> Sequence[Finding]: ...
 
 
+@runtime_checkable
+class NeedsSetup(Protocol):
+    """A warehouse that an administrator has to set up."""
+
+    def setup(self, landing: Landing) -> str:
+        """What he runs, with the least rights that do. No secrets, and nothing is connected to."""
+        ...
+
+
+def setup_of(pipeline: Pipeline) -> str:
+    """What an administrator runs before the first run; empty where that is nothing."""
+    warehouse = pipeline.warehouse
+    return warehouse.setup(pipeline.landing) if isinstance(warehouse, NeedsSetup) else ""
+
+
 def check(pipeline: Pipeline, streams: Sequence[str], now: datetime) -> Sequence[Finding]:
     """The findings in the order a run would meet them; ``now`` is this machine's clock."""
     findings: list[Finding] = []

@@ -77,9 +77,10 @@ def init(session: Session) -> None:
 @main.command()
 @pipeline_argument
 @choosing_streams(required=False)
+@click.option("--show-setup", is_flag=True, help="Print what an administrator of the warehouse runs; check nothing.")
 @reporting
 @click.pass_context
-def check(ctx: click.Context, pipeline: str, streams: Sequence[str]) -> None:
+def check(ctx: click.Context, pipeline: str, streams: Sequence[str], show_setup: bool) -> None:
     """Try everything a run needs and name the cures.
 
     Credentials, permissions, clocks, landing, warehouse and state; exit code 2 if a run would fail.
@@ -87,8 +88,16 @@ def check(ctx: click.Context, pipeline: str, streams: Sequence[str]) -> None:
     from dataclasses import asdict
 
     from syncline.pipelines.check import check as look
+    from syncline.pipelines.check import setup_of
 
     found = load(pipeline)
+    if show_setup:
+        text = setup_of(found)
+        if ctx.obj.as_json:
+            print_json({"pipeline": found.name, "setup": text})
+        else:
+            click.echo(text or "this warehouse needs no setting up", nl=not text)
+        return
     findings = look(found, streams, datetime.now(UTC))
     healthy = all(finding.level != "error" for finding in findings)
     report = {"pipeline": found.name, "ok": healthy, "findings": [asdict(finding) for finding in findings]}

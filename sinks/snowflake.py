@@ -73,6 +73,12 @@ class Snowflake(Served):
 
         return self._attempt(lambda session, dialect: history(cast("SnowflakeSession", session), pipeline, days))
 
+    def setup(self, landing: Landing) -> str:
+        """The SQL and IAM text that an administrator runs once. Connects to nothing."""
+        from syncline.sinks.snowflake_setup import setup
+
+        return setup(self.settings, landing)
+
     def check(self) -> Sequence[Finding]:
         """Signs in and looks at the schemas; a password is warned of. Writes nothing."""
         from syncline.sinks import snowflake_check
