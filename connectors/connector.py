@@ -219,6 +219,25 @@ class Connector(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A request that failed and is going to be sent again: what for, why it failed, and the pause before that."""
+
+    operation: str
+    object: str
+    cause: str
+    attempt: int
+    wait_s: float
+
+
+class TellsWaits(Protocol):
+    """A connector that says why it waits: a run that stands still for minutes must not look like a hung one (LOUD)."""
+
+    def on_wait(self, listener: Callable[[Wait], None] | None) -> None:
+        """Calls ``listener`` before each pause, from any thread, until another or ``None`` takes its place."""
+        ...
+
+
 class Lookup(Protocol):
     """A connector that reads records by their keys as well; ``verify`` reads a whole stream where it cannot."""
 

@@ -34,6 +34,9 @@ LogFormat: TypeAlias = Literal["auto", "bars", "json", "quiet"]
 WIDTH_WITHOUT_TERMINAL = 200
 """Columns for output that goes to a file or a mail: wide enough that no table is folded."""
 
+WAIT_SHOWN_S = 5.0
+"""Shorter pauses are over before they are read; the JSON lines have them all."""
+
 _PHASES = {
     "stream_planned": "reading",
     "stream_resumed": "resumed",
@@ -102,6 +105,9 @@ class Bars:
         stream = event.fields.get("stream")
         if event.name == "warning":
             self._progress.console.print(_warning(event), style="yellow")
+        elif event.name == "request_retried":
+            if event.fields["wait_s"] >= WAIT_SHOWN_S:
+                self._progress.console.print(_waiting(event), style="dim")
         elif event.name in _PHASES and isinstance(stream, str):
             self._advance(event, stream)
 
@@ -138,6 +144,11 @@ class _Rows(ProgressColumn):
 def _warning(event: Event) -> str:
     stream = event.fields.get("stream")
     return scrub(f"warning: {f'{stream}: ' if stream else ''}{event.fields.get('text', '')}")
+
+
+def _waiting(event: Event) -> str:
+    what = f"{event.fields['operation']}: {event.fields['object']}: {event.fields['cause']}"
+    return scrub(f"attempt {event.fields['attempt']} failed, the next in {event.fields['wait_s']:.0f} s: {what}")
 
 
 def _count(event: Event, field: str) -> int | None:

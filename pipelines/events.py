@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Event:
     """Something that happened in a run.
 
-    ``name`` is a past participle ("run_started", "stream_planned", "stream_resumed", "rows_read", "slice_landed",
-    "stream_landed", "warehouse_connected", "table_loaded", "committed", "run_finished") or "warning".
+    ``name`` is a past participle ("run_started", "stream_planned", "stream_resumed", "request_retried", "rows_read",
+    "slice_landed", "stream_landed", "warehouse_connected", "table_loaded", "committed", "run_finished") or "warning".
     ``at`` is aware, in UTC.
     ``fields`` survive ``json.dumps``: ``run_id``, ``pipeline``, ``stream``, ``rows``, ``rows_expected``, ``bytes``, ...
     """

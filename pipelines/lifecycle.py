@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from syncline.connectors.connector import Wait
 from syncline.connectors.errors import Guarded, LeaseHeld, Stopped, SynclineError
 from syncline.pipelines.context import Context, Seams
 from syncline.pipelines.costs import spent
@@ -33,7 +34,11 @@ def recorded(context: Context) -> Iterator[None]:
     report = context.report
     spent(context.warehouse)  # what came before is not this run's
     calls_before, statements_before = context.connector.api_calls, context.warehouse.statements
-    with context.state.lease(context.scope, LEASE_TTL_S) as lease, heartbeat(context, lease):
+    with (
+        context.state.lease(context.scope, LEASE_TTL_S) as lease,
+        heartbeat(context, lease),
+        waits_told(context),
+    ):
         context.state.record(record_of(report))
         context.emit("run_started", streams=[stream.name for stream in context.pipeline.streams], kind=report.kind)
         try:
@@ -54,6 +59,31 @@ def recorded(context: Context) -> Iterator[None]:
             report.warehouse_cost = spent(context.warehouse)
             report.finished_at = context.seams.clock()
             record_end(context)
+
+
+@contextmanager
+def waits_told(context: Context) -> Iterator[None]:
+    """Says why the run stands still while its source, one that tells (``TellsWaits``), is asked a second time."""
+    on_wait: Callable[[Callable[[Wait], None] | None], None] | None = getattr(context.connector, "on_wait", None)
+    if on_wait is None:
+        yield
+        return
+
+    def tell(wait: Wait) -> None:
+        context.emit(
+            "request_retried",
+            operation=wait.operation,
+            object=wait.object,
+            cause=wait.cause,
+            attempt=wait.attempt,
+            wait_s=round(wait.wait_s, 3),
+        )
+
+    on_wait(tell)
+    try:
+        yield
+    finally:
+        on_wait(None)
 
 
 def record_end(context: Context) -> None:

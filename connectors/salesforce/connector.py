@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from threading import Lock
@@ -22,7 +22,7 @@ from typing import Final, Unpack
 
 import pyarrow as pa
 
-from syncline.connectors.connector import Batch, Forecast, StreamSchema, Tally, Window
+from syncline.connectors.connector import Batch, Forecast, StreamSchema, Tally, Wait, Window
 from syncline.connectors.errors import DataError
 from syncline.connectors.finding import Finding
 from syncline.connectors.salesforce.bulk import BulkReading
@@ -59,6 +59,7 @@ class Salesforce:
         self._transport: Transport | None = None
         self._described: dict[str, Facts] = {}
         self._now: datetime | None = None
+        self._listener: Callable[[Wait], None] | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Unpack[Options]) -> Salesforce:
@@ -165,6 +166,9 @@ class Salesforce:
                 raise
         return None
 
+    def on_wait(self, listener: Callable[[Wait], None] | None) -> None:
+        self._listener = listener
+
     @property
     def versions(self) -> Mapping[str, str]:
         """What a run's evidence says of the source."""
@@ -180,8 +184,13 @@ class Salesforce:
     def _open(self) -> Transport:
         with self._lock:
             if self._transport is None:
-                self._transport = Transport(self._credentials, self.settings.api_version, self._quota, self._seams)
+                version = self.settings.api_version
+                self._transport = Transport(self._credentials, version, self._quota, self._seams, self._tell)
             return self._transport
+
+    def _tell(self, wait: Wait) -> None:
+        if (listener := self._listener) is not None:
+            listener(wait)
 
     def _remember(self, described: Sequence[Described]) -> None:
         self._described |= {each.schema.name: each.facts for each in described}

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 from tenacity import RetryCallState, Retrying
 
+from syncline.connectors.connector import Wait
 from syncline.connectors.salesforce.faults import Faulted, Throttled
 
 logger = logging.getLogger(__name__)
@@ -19,8 +20,16 @@ RETRY_AFTER_MAX_S: Final = 300.0
 """A source that asks for longer is not waited for: the run ends and says how long it asked for."""
 
 
-def patiently(attempt: Callable[[], T], pause: Callable[[float], None], random: Callable[[], float]) -> T:
-    """``attempt()``, again while it raises a fault that its rule calls retryable; the last fault is raised as it is."""
+def patiently(
+    attempt: Callable[[], T],
+    pause: Callable[[float], None],
+    random: Callable[[], float],
+    tell: Callable[[Wait], None],
+) -> T:
+    """``attempt()``, again while it raises a fault that its rule calls retryable; the last fault is raised as it is.
+
+    ``tell`` is called before each ``pause``.
+    """
 
     def wait_s(state: RetryCallState) -> float:
         fault = _fault(state)
@@ -30,7 +39,13 @@ def patiently(attempt: Callable[[], T], pause: Callable[[float], None], random: 
         grown = min(patience.most_s, patience.first_s * 2.0 ** (state.attempt_number - 1))
         return max(grown * (0.5 + random() / 2), fault.retry_after_s or 0.0)
 
-    retrying = Retrying(retry=_retryable, stop=_enough, wait=wait_s, sleep=pause, before_sleep=_tell, reraise=True)
+    def say(state: RetryCallState) -> None:
+        if (fault := _fault(state)) is not None and state.next_action is not None:
+            seconds = state.next_action.sleep
+            logger.info("attempt %d failed, next in %.1f s: %s", state.attempt_number, seconds, fault)
+            tell(Wait(fault.operation, fault.object, fault.cause, state.attempt_number, seconds))
+
+    retrying = Retrying(retry=_retryable, stop=_enough, wait=wait_s, sleep=pause, before_sleep=say, reraise=True)
     return retrying(attempt)
 
 
@@ -68,10 +83,3 @@ def _enough(state: RetryCallState) -> bool:
         fault.spent = True
         return True
     return False
-
-
-def _tell(state: RetryCallState) -> None:
-    fault = _fault(state)
-    wait_s = state.next_action.sleep if state.next_action else 0.0
-    if fault is not None:
-        logger.info("attempt %d failed, next in %.1f s: %s", state.attempt_number, wait_s, fault)

@@ -24,7 +24,7 @@ import msgspec
 import requests
 
 import syncline
-from syncline.connectors.connector import Json
+from syncline.connectors.connector import Json, Wait
 from syncline.connectors.errors import ConfigError, Stopped, SynclineError
 from syncline.connectors.salesforce.body import NETWORK_ERRORS, Body
 from syncline.connectors.salesforce.faults import RETRY_HINT, Answer, answer_of, broken, error_of, rule_for
@@ -109,8 +109,16 @@ class Call:
 class Transport:
     """Thread-safe. After ``abort`` every request, running or new, raises Stopped; only ``settle`` still works."""
 
-    def __init__(self, credentials: Credentials, api_version: str, quota: Quota, seams: Seams) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        api_version: str,
+        quota: Quota,
+        seams: Seams,
+        tell: Callable[[Wait], None] = lambda wait: None,
+    ) -> None:
         self.api_version = api_version
+        self._tell = tell
         self.seams = seams
         self._quota = quota
         self._sockets, self._creating = Sockets(), Sockets()
@@ -152,7 +160,7 @@ class Transport:
 
     def patiently(self, attempt: Callable[[], T]) -> T:
         """``attempt``, repeated as its faults allow."""
-        return patiently(attempt, self.pause, self.seams.random)
+        return patiently(attempt, self.pause, self.seams.random, self._tell)
 
     def settle(self, call: Call) -> None:
         """Sends a tidying request once, shortly; also after ``abort`` and with the quota used up.

@@ -56,6 +56,13 @@ def test_warnings_are_printed_above_the_bars() -> None:
     assert "warning: odd" in seen(event("warning", text="odd"))
 
 
+def test_a_pause_that_is_long_enough_to_be_noticed_is_explained() -> None:
+    fields = {"operation": "query", "object": "Account", "cause": "the org is busy", "attempt": 3}
+    said = seen(PLANNED, event("request_retried", wait_s=42.4, **fields))
+    assert "attempt 3 failed, the next in 42 s: query: Account: the org is busy" in said
+    assert "busy" not in seen(PLANNED, event("request_retried", wait_s=0.8, **fields))
+
+
 def test_events_that_bars_do_not_know_are_ignored() -> None:
     seen(event("warehouse_connected"), event("brand_new", stream="Account"), event("run_finished", status="done"))
 

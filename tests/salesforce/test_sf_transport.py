@@ -13,6 +13,7 @@ from email.utils import format_datetime
 
 import pytest
 
+from syncline.connectors.connector import Wait
 from syncline.connectors.errors import ConfigError, QuotaReached, SignInError, SourceBusy, Stopped, Transient
 from syncline.connectors.salesforce.faults import Refused
 from syncline.connectors.salesforce.patience import RETRY_AFTER_MAX_S
@@ -309,3 +310,26 @@ def test_after_a_stop_nothing_is_sent_but_what_tidies_up() -> None:
 def test_paths_are_joined_without_double_slashes() -> None:
     path = transport_to("http://127.0.0.1:1").data_path("jobs", "query", "750", "results")
     assert path == "/services/data/v62.0/jobs/query/750/results"
+
+
+def test_each_pause_is_told_of_before_it_and_none_that_is_not_taken(site: Site) -> None:
+    """LOUD: also while it signs in, and also by a connection that a later use opened."""
+    told: list[tuple[Wait, int]] = []
+    source = site.connect()
+    source.on_wait(lambda wait: told.append((wait, len(site.waits))))
+    site.org.inject("error", path="*/token", status=503)
+    source.horizon()
+    source.close()
+    site.org.inject("error", method="GET", path="*", status=503, times=2)
+    source.horizon()
+    assert [(wait.operation, wait.attempt, before) for wait, before in told] == [
+        ("sign in to Salesforce", 1, 0),
+        ("ask the time", 1, 1),
+        ("ask the time", 2, 2),
+    ]
+    assert [wait.wait_s for wait, _ in told] == site.waits
+    assert all("503" in wait.cause for wait, _ in told)
+    source.on_wait(None)
+    site.org.inject("error", method="GET", path="*", status=503)
+    source.horizon()
+    assert (len(told), len(site.waits)) == (3, 4)
