@@ -49,6 +49,21 @@ def expire(session: Session, pipeline: str, older_than: timedelta, beyond_replay
 
 @landing.command()
 @pipeline_argument
+@click.option("--dry-run", is_flag=True, help="Only show what would be merged.")
+@reporting
+@click.pass_obj
+def compact(session: Session, pipeline: str, dry_run: bool) -> None:
+    """Merge small files of committed runs into large ones.
+
+    Of days that are over; all runs of a day become one. A day later their own files go.
+    """
+    from syncline.pipelines.compacting import compact as merge
+
+    _show(session, "compact", merge(load(pipeline), now=datetime.now(UTC), dry_run=dry_run))
+
+
+@landing.command()
+@pipeline_argument
 @click.option("--apply", is_flag=True, help="Put them among the bucket's rules; those of others stay.")
 @reporting
 @click.pass_obj

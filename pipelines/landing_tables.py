@@ -35,6 +35,16 @@ def print_lifecycle(console: Console, report: Document) -> None:
         console.print(f"{report['bucket']} {done}", soft_wrap=True)
 
 
+def print_compact(console: Console, report: Document) -> None:
+    shown = counts_table("stream", right=("runs merged", "files", "became", "rows", "MB"), last="removed of earlier")
+    for name, each in sorted(report["streams"].items()):
+        counts = (each[field] for field in ("runs", "files_before", "files_after", "rows"))
+        removed = f"{len(each['removed']):,} runs" if each["removed"] else "none"
+        shown.add_row(name, *(number(count) for count in counts), f"{each['bytes'] / 1e6:,.1f}", removed)
+    console.print(shown)
+    console.print("nothing was changed" if report["dry_run"] else "compacted")
+
+
 def print_register(console: Console, report: Document) -> None:
     shown = counts_table("stream", "table", right=("partitions", "created", "updated", "deleted"), last="table was")
     for name, each in sorted(report["streams"].items()):

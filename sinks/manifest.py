@@ -18,6 +18,8 @@ import pyarrow as pa
 from syncline.connectors.connector import SliceKind, Window
 
 MANIFEST_VERSION = 1
+COMPACTED_VERSION = 2
+"""Of a manifest that stands for several runs: a program that does not know of those must not read it beside theirs."""
 
 Mode: TypeAlias = Literal["changes", "snapshot"]
 """``changes``: the rows of a window. ``snapshot``: everything there is; what is absent is gone at the source."""
@@ -36,6 +38,14 @@ class FileEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class MergedRun:
+    """A run whose rows another manifest holds since the landing was compacted."""
+
+    run_id: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """Answers who, when, which window and query, how many rows at each hop, and where they are.
 
@@ -43,6 +53,9 @@ class Manifest:
     and ``_syncline_seq`` (int64, unique within the manifest, later is newer); a ``tombstones`` file holds the key, the
     cursor if there is one, and the same two. ``rows_read`` counts what the slices yielded, ``rows_known`` those
     dropped because the mirror knew them as committed; ``rows_read == rows_known + rows`` (COUNTED-HOPS).
+
+    ``merged`` names, oldest first, the runs that this one stands for: their own manifests count no more, as soon as
+    this one is sealed. Empty for what a run landed itself.
     """
 
     pipeline: str
@@ -63,6 +76,12 @@ class Manifest:
     cursor_least: datetime | None = None
     cursor_largest: datetime | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    merged: tuple[MergedRun, ...] = ()
+
+    @property
+    def runs(self) -> tuple[MergedRun, ...]:
+        """The runs of the pipeline whose rows these are."""
+        return self.merged or (MergedRun(self.run_id, self.rows),)
 
     @property
     def rows(self) -> int:
@@ -73,7 +92,7 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         document = {
-            "manifest_version": MANIFEST_VERSION,
+            "manifest_version": COMPACTED_VERSION if self.merged else MANIFEST_VERSION,
             "pipeline": self.pipeline,
             "stream": self.stream,
             "run_id": self.run_id,
@@ -98,6 +117,8 @@ class Manifest:
             "cursor_largest": text_of(self.cursor_largest),
             "versions": dict(self.versions),
         }
+        if self.merged:
+            document["merged"] = [asdict(each) for each in self.merged]
         # A lone surrogate in a name or a query has no UTF-8; written out as \udxxx it is the same character in JSON.
         return json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False).encode(errors="backslashreplace")
 
@@ -110,6 +131,8 @@ class Manifest:
             raise ValueError(f"not a manifest: {error!r}") from error
         if rows != (manifest.rows_of("records"), manifest.rows_of("tombstones")):
             raise ValueError("COUNTED-HOPS: the files' rows do not add up to the manifest's")
+        if sum(each.rows for each in manifest.runs) != manifest.rows:
+            raise ValueError("COUNTED-HOPS: the merged runs' rows do not add up to the manifest's")
         return manifest
 
     def with_files(self, files: tuple[FileEntry, ...]) -> Manifest:
@@ -118,8 +141,10 @@ class Manifest:
 
 def _parse(document: dict[str, Any]) -> tuple[Manifest, tuple[int, int]]:
     """The manifest, and the rows by kind that its document claims."""
-    if document.get("manifest_version") != MANIFEST_VERSION:
-        raise ValueError(f"manifest version {document.get('manifest_version')!r}, expected {MANIFEST_VERSION}")
+    merged = tuple(MergedRun(**each) for each in document.get("merged", ()))
+    expected = COMPACTED_VERSION if merged else MANIFEST_VERSION
+    if document.get("manifest_version") != expected:
+        raise ValueError(f"manifest version {document.get('manifest_version')!r}, expected {expected}")
     high = instant_of(document["window"]["high"])
     started_at = instant_of(document["started_at"])
     if high is None or started_at is None:
@@ -144,6 +169,7 @@ def _parse(document: dict[str, Any]) -> tuple[Manifest, tuple[int, int]]:
         cursor_least=instant_of(document["cursor_least"]),
         cursor_largest=instant_of(document["cursor_largest"]),
         versions=document["versions"],
+        merged=merged,
     )
     return manifest, (rows["records"], rows["tombstones"])
 

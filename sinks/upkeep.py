@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
-from syncline.connectors.errors import SynclineError
+from syncline.connectors.errors import DataError, SynclineError
 from syncline.sinks.keys import MANIFESTS, escaped, manifest_key, stream_folder
 from syncline.sinks.manifest import Manifest
 from syncline.sinks.object_store import Inventory, Stored
@@ -32,13 +32,30 @@ BATCH_OBJECTS = 100
 _RUN = re.compile(r"dt=[^/]+/run=([^/]+)/[^/]+")
 
 
+NOT_SEEN = datetime.max.replace(tzinfo=UTC)
+"""When a manifest was sealed that appeared while the landing was being looked at: not before anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """A manifest that counts no more since the instant when the compacted one ``by`` was sealed, which has its rows."""
+
+    manifest: Manifest
+    by: str
+    since: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What a landing holds of one stream: its sealed runs, oldest first, and the files that no manifest names."""
+    """What a landing holds of one stream: its sealed runs, oldest first, and the files that no manifest names.
+
+    ``sealed`` has every row once: a run that was compacted is in ``superseded`` until its files are removed.
+    """
 
     stream: str
     sealed: tuple[Manifest, ...]
     unnamed: tuple[Stored, ...]
+    superseded: tuple[Superseded, ...] = ()
 
 
 def survey(landing: Landing, pipeline: str) -> Iterator[Holding]:
@@ -47,20 +64,50 @@ def survey(landing: Landing, pipeline: str) -> Iterator[Holding]:
     Files are listed before manifests are read: one sealed in between names its files, so none of them seems unnamed.
 
     Raises:
-        DataError: a manifest cannot be read, so that nobody knows which files it names.
+        DataError: a manifest cannot be read, or contradicts another, so that nobody knows which files count.
     """
     inventory = cast("Inventory", landing.store)
     for name in inventory.folders(escaped(pipeline)):
         stream = unquote(name)
         folder = stream_folder(pipeline, stream)
-        there = [each for each in inventory.objects(folder) if run_of(each.key, folder) is not None]
-        sealed = manifests(landing, pipeline, stream)
-        named = {entry.path for manifest in sealed for entry in manifest.files}
-        yield Holding(stream, sealed, tuple(each for each in there if each.key not in named))
+        there = list(inventory.objects(folder))
+        every = manifests(landing, pipeline, stream)
+        named = {entry.path for manifest in every for entry in manifest.files}
+        unnamed = [each for each in there if run_of(each.key, folder) is not None and each.key not in named]
+        gone = _superseded(every, {each.key: each.modified_at for each in there})
+        past = {each.manifest.run_id for each in gone}
+        sealed = [each for each in every if each.run_id not in past]
+        yield Holding(stream, tuple(sealed), tuple(unnamed), gone)
+
+
+def _superseded(every: Sequence[Manifest], modified_at: Mapping[str, datetime]) -> tuple[Superseded, ...]:
+    """Which manifests count no more. Of two compacted ones the larger counts, if it has all the runs of the other."""
+    by: dict[str, Manifest] = {}
+    smaller: dict[str, Manifest] = {}
+    for each in sorted((each for each in every if each.merged), key=lambda each: -len(each.merged)):
+        runs = {run.run_id for run in each.merged}
+        taken = [by[run_id] for run_id in runs if run_id in by]
+        if not taken:
+            by.update(dict.fromkeys(runs, each))
+        elif runs <= {run.run_id for run in taken[0].merged}:
+            smaller[each.run_id] = taken[0]
+        else:
+            cause = (
+                f"SEALED-MANIFEST: {taken[0].run_id} and {each.run_id} both hold rows of some runs and not of others"
+            )
+            hint = "two programs compacted at once; report it, and remove neither"
+            raise DataError("look through landing", f"{each.pipeline}, {each.stream}", cause, hint)
+    found = []
+    for each in every:
+        newer = smaller.get(each.run_id) if each.merged else by.get(each.run_id)
+        if newer is not None:
+            since = modified_at.get(manifest_key(newer.pipeline, newer.stream, newer.run_id), NOT_SEEN)
+            found.append(Superseded(each, newer.run_id, since))
+    return tuple(found)
 
 
 def manifests(landing: Landing, pipeline: str, stream: str) -> tuple[Manifest, ...]:
-    """The stream's sealed runs, oldest first."""
+    """All of the stream's manifests, oldest first, of compacted runs as well."""
     with ThreadPoolExecutor(AT_ONCE, "landing-manifest") as pool:
         found = pool.map(lambda run_id: landing.find(pipeline, stream, run_id), landing.sealed(pipeline, stream))
         return tuple(manifest for manifest in found if manifest is not None)

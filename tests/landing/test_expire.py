@@ -15,7 +15,8 @@ import pytest
 from syncline.connectors import aws
 from syncline.connectors.connector import Window
 from syncline.connectors.errors import ConfigError, DataError, LeaseHeld
-from syncline.pipelines.expiry import Known, expire, judge
+from syncline.pipelines.expiry import expire, judge
+from syncline.pipelines.landing_runs import Known
 from syncline.pipelines.pipeline import Stream
 from syncline.sinks.landing import Landing
 from syncline.sinks.upkeep import Holding

@@ -81,3 +81,18 @@ def test_a_folder_has_no_lifecycle_rules(crm: Folder) -> None:
     result = crm.call("landing", "lifecycle", "crm", "--apply")
     assert result.exit_code == 2
     assert "syncline landing expire crm" in result.stderr
+
+
+def test_compact_prints_what_was_merged(crm: Folder) -> None:
+    assert crm.call("run", "crm", "--log-format", "quiet").exit_code == 0
+    result = crm.call("landing", "compact", "crm")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[2].split() == ["Account", "0", "0", "0", "0", "0.0", "none"]
+    assert result.stdout.splitlines()[-1] == "compacted"
+    assert report(crm, "compact", "crm", "--dry-run")["streams"]["Account"]["runs"] == 0
+
+
+def test_register_of_a_folder_says_that_glue_reads_s3_only(crm: Folder) -> None:
+    result = crm.call("landing", "register", "crm", "--database", "lake")
+    assert result.exit_code == 2
+    assert "Glue reads S3 only" in result.stderr
