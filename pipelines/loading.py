@@ -20,6 +20,9 @@ LOOK_PAUSE_S = 2.0
 """How often, and how far apart, the watermarks are looked at after a lost COMMIT: a reader on another session may see
 a commit slightly later (Snowflake, READ_CONSISTENCY_MODE)."""
 
+MENDING = ("reload", "repair")
+"""The kinds of run that put right what other programs did to a target; a sync that meets a key twice stops instead."""
+
 
 def table_plan(context: Context, task: Task, run_id: str) -> TablePlan:
     return TablePlan(
@@ -35,6 +38,7 @@ def table_plan(context: Context, task: Task, run_id: str) -> TablePlan:
         high=task.horizon,
         delete_share_max=None if context.allow_deletes else context.pipeline.delete_share_max,
         must_exist=task.base.version > 0 and not task.whole,
+        doubles=context.report.kind in MENDING,
     )
 
 

@@ -47,7 +47,7 @@ def mend(
     Raises:
         MassDelete: GUARDED-DELETE, unless ``allow_deletes``; nothing was written.
         FenceLost: other runs committed each time.
-        CountMismatch: the target holds a key more than once, which no merge can explain; nothing was written.
+        CountMismatch: a hop lost or gained rows; nothing was written.
     """
     by_key = {each.stream: each for each in proofs if not each.comparison.equal and each.is_whole and each.keyed}
     whole = [each.stream for each in proofs if not each.comparison.equal and each.stream not in by_key]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from syncline.connectors.connector import Tally
 from syncline.connectors.errors import ConfigError, FenceLost, SynclineError
-from syncline.sinks import bookkeeping, comparison, targets
+from syncline.sinks import bookkeeping, comparison, doubles, targets
 from syncline.sinks.dialect import DUCKDB, Place
 from syncline.sinks.duckdb_session import Session
 from syncline.sinks.guards import check_changed, check_deletes, check_explained, check_owners
@@ -39,7 +39,7 @@ def commit(
         check_owners(unit.pipeline, {mark.stream: mark.target for mark in unit.marks}, owners, DUCKDB.fold)
         for match in matches:
             stream = match.plan.stream
-            counts[stream] = _merge_table(session, Merge(match, committed_at), loaded[stream].compare_rows_max)
+            counts[stream] = _write_stream(session, Merge(match, committed_at), loaded[stream].compare_rows_max)
         session.run(bookkeeping.insert_run(unit, committed_at, place, DUCKDB))
     return CommitCounts(committed_at=committed_at, tables=counts)
 
@@ -98,10 +98,15 @@ def _move_watermark(session: Session, unit: CommitUnit, mark: Mark, place: Place
         )
 
 
-def _merge_table(session: Session, merge: Merge, compare_rows_max: int) -> RowCounts:
-    rows, live, staged = session.run(merge.match.count_rows())[0]
+def _write_stream(session: Session, merge: Merge, compare_rows_max: int) -> RowCounts:
     if merge.match.duplicated:
         session.run(merge.match.supersede())
+    made_one = doubles.make_one(merge.match, session.run, lambda text: _changed(session, text), RowCounts())
+    return replace(_merge_table(session, merge, compare_rows_max), doubled=made_one.doubled)
+
+
+def _merge_table(session: Session, merge: Merge, compare_rows_max: int) -> RowCounts:
+    rows, live, staged = session.run(merge.match.count_rows())[0]
     if rows == 0:
         return _fill(session, merge, staged)
     counts = _classify(session, merge, staged, compare_rows_max)

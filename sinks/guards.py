@@ -50,14 +50,16 @@ def check_changed(plan: TablePlan, what: str, expected: int, changed: int) -> No
 
 def check_deletes(plan: TablePlan, counts: RowCounts, rows: int) -> None:
     """Raises MassDelete when more than the allowed share of the target's ``rows`` would go."""
-    doomed = counts.deleted + counts.absent
+    doomed = counts.deleted + counts.absent + counts.doubled
     if plan.delete_share_max is None or doomed <= max(DELETE_GUARD_ROWS_MIN, plan.delete_share_max * rows):
         return
+    doubled = f", {counts.doubled} of keys that stand there more than once" if counts.doubled else ""
     raise MassDelete(
         "merge staged rows",
         plan.target,
         f"{doomed} of {rows} rows would be deleted ({doomed / rows:.1%}; {counts.deleted} deleted at the source,"
-        f" {counts.absent} absent from it), more than the allowed {plan.delete_share_max:.1%}; nothing was written",
+        f" {counts.absent} absent from it{doubled}), more than the allowed {plan.delete_share_max:.1%};"
+        " nothing was written",
         f"look at the source; if the deletes are right, run again with --stream {plan.stream} --allow-deletes",
     )
 

@@ -215,15 +215,19 @@ class Match:
         **holes: exp.Expr,
     ) -> str:
         """Fills a skeleton; ``columns`` and ``values`` take the place of what it inserts into and selects."""
-        own = staging(self.plan)
-        known = {"target": self.place.table(self.plan.target), "staged": self._rows(), "changes": own.changes}
-        tree = fill(skeleton, {**known, **(tables or {})}, **holes)
+        tree = self.fill(skeleton, tables, **holes)
         if columns:
             tree.this.set("expressions", [exp.to_identifier(name, quoted=True) for name in columns])
         if values:
             query = tree.expression if isinstance(tree, exp.Insert) else tree
             query.set("expressions", list(values))
         return self.dialect.render(tree)
+
+    def fill(self, skeleton: str, tables: Mapping[str, exp.Expr] | None = None, **holes: exp.Expr) -> exp.Expr:
+        """A skeleton over this stream's tables and those given, as a tree."""
+        own = staging(self.plan)
+        known = {"target": self.place.table(self.plan.target), "staged": self._rows(), "changes": own.changes}
+        return fill(skeleton, {**known, **(tables or {})}, **holes)
 
 
 def among(table: str, words: Sequence[str]) -> exp.Expr:

@@ -8,10 +8,11 @@ same compare-and-set, one statement for all streams.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from syncline.connectors.errors import CommitUnknown, FenceLost, Transient
-from syncline.sinks import bookkeeping
+from syncline.sinks import bookkeeping, doubles
 from syncline.sinks.dialect import Dialect, Place
 from syncline.sinks.guards import check_changed, check_deletes, check_explained, check_owners
 from syncline.sinks.match import Match
@@ -41,7 +42,10 @@ def commit(
         owners = session.run(bookkeeping.select_owners(place, dialect))
         check_owners(unit.pipeline, {mark.stream: mark.target for mark in unit.marks}, owners, dialect.fold)
         for stream in sorted(matches):
-            counts[stream] = write(session, merge_of(matches[stream], loaded[stream], committed_at), loaded[stream])
+            match, staged = matches[stream], loaded[stream]
+            one = doubles.make_one(match, session.run, lambda text: session.change(text)[0], RowCounts())
+            written = write(session, merge_of(match, staged, committed_at), staged)
+            counts[stream] = replace(written, doubled=one.doubled)
         session.run(bookkeeping.insert_run(unit, committed_at, place, dialect))
     return CommitCounts(committed_at=committed_at, tables=counts)
 

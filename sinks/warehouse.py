@@ -85,7 +85,8 @@ class TablePlan:
     ``mode="snapshot"`` also removes target rows whose key is absent from staging, except rows whose cursor is at or
     after ``high``: those were committed by increments that ran while the snapshot was being read.
     ``delete_share_max`` is GUARDED-DELETE's bound as a share of the target's rows, ``None`` when the user allowed it.
-    ``must_exist`` says that the rows are an increment upon what the target holds already.
+    ``must_exist`` says that the rows are an increment upon what the target holds already. ``doubles`` that a staged key
+    which the target holds more than once is made one row anew (a repair); without it such a key is refused.
     """
 
     pipeline: str
@@ -100,6 +101,7 @@ class TablePlan:
     high: datetime
     delete_share_max: float | None = 0.2
     must_exist: bool = False
+    doubles: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,8 @@ class RowCounts:
     ``unchanged``: equal to the target's row. ``superseded``: an older version of a key that is staged more than
     once. ``stale``: older than the target's row (NEWEST-WINS). ``moot``: a deletion of a key the target does not
     have, or one that ``on_delete="ignore"`` lets pass. ``deleted`` counts staged deletions carried out (with
-    ``mark``: newly marked); ``absent`` counts target rows removed or marked because a snapshot lacks them.
+    ``mark``: newly marked); ``absent`` counts target rows removed or marked because a snapshot lacks them; ``doubled``
+    those that went because their key stood there more than once.
     """
 
     staged: int = 0
@@ -148,6 +151,7 @@ class RowCounts:
     stale: int = 0
     moot: int = 0
     absent: int = 0
+    doubled: int = 0
 
     def explained(self) -> int:
         return self.inserted + self.updated + self.unchanged + self.deleted + self.superseded + self.stale + self.moot

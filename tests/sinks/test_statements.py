@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from syncline.sinks import bookkeeping, comparison, lattice, staging, targets
+from syncline.sinks import bookkeeping, comparison, doubles, lattice, staging, targets
 from syncline.sinks.dialect import ARROW_TYPES, DUCKDB, Place, fill, text
 from syncline.sinks.match import Match
 from syncline.sinks.merge import Merge
@@ -65,6 +65,16 @@ MATCHES = {
 def match_of(name: str) -> Match:
     plan, layout, duplicated = MATCHES[name]
     return Match(plan, targets.Layout.of(layout, DUCKDB), PLACE, DUCKDB, duplicated)
+
+
+DOUBLES = ("delete", "mark", "two_keys")
+
+
+@pytest.mark.parametrize("name", DOUBLES)
+def test_making_one_row_of_a_doubled_key_is_as_reviewed(name: str) -> None:
+    match = match_of(name)
+    statements = [("count", doubles.count(match)), ("remove", doubles.remove(match))]
+    check_snapshot(f"duckdb_doubles_{name}", statements)
 
 
 @pytest.mark.parametrize("name", MATCHES)
@@ -167,7 +177,7 @@ def test_every_snapshot_belongs_to_a_test() -> None:
     names = {path.stem for path in FOLDER.glob("duckdb_*")}
     merges = {f"duckdb_merge_{name}" for name in MATCHES}
     compares = {name for name in names if name.startswith("duckdb_compare_")}
-    assert names - compares == merges | {"duckdb_bookkeeping", "duckdb_ddl", "duckdb_staging"}
+    assert names - compares - {f"duckdb_doubles_{name}" for name in DOUBLES} == merges | {"duckdb_bookkeeping", "duckdb_ddl", "duckdb_staging"}
 
 
 def test_a_staging_name_is_bounded_and_keeps_what_tells_it_apart() -> None:
