@@ -2,8 +2,8 @@
 
 ::
 
-    runs' files ──row groups──▶ <stream>/dt=<day>/run=<last run>-c/...      nobody reads them yet
-    seal ─────────────────────▶ <stream>/_manifests/<last run>-c.json       they count, and the runs' own no more
+    runs' files ──row groups──▶ <stream>/dt=<day>/run=<last run>-c<nonce>/...    nobody reads them yet
+    seal ─────────────────────▶ <stream>/_manifests/<last run>-c<nonce>.json     they count, and the runs' own no more
 
 The one conditional create is the whole change (SEALED-MANIFEST): before it the runs' own manifests count, after it the
 new one does, which names them. A kill before it leaves files that nobody reads; after it, nothing is left to do.
@@ -14,6 +14,7 @@ the same row is the newest (NEWEST-WINS: the largest cursor, then the later row)
 
 from __future__ import annotations
 
+import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +37,12 @@ _OPERATION = "compact landing"
 _KINDS: tuple[SliceKind, ...] = ("records", "tombstones")
 
 
-def compact_runs(landing: Landing, runs: Sequence[Manifest], renew: Callable[[], None]) -> Manifest:
+def compact_runs(
+    landing: Landing,
+    runs: Sequence[Manifest],
+    renew: Callable[[], None],
+    random: Callable[[int], bytes] = os.urandom,
+) -> Manifest:
     """Seals one manifest with all rows of these runs and returns it; removes nothing.
 
     ``runs`` are one stream's, oldest first, one right after the other, with the same columns, and each ``changes`` if
@@ -47,7 +53,7 @@ def compact_runs(landing: Landing, runs: Sequence[Manifest], renew: Callable[[],
         DataError: a file is missing or damaged, or is not what its manifest says; the runs stay as they were.
         CountMismatch: rows would be lost or doubled (COUNTED-HOPS).
     """
-    merged = merged_manifest(runs, ())
+    merged = merged_manifest(runs, (), random(3).hex())
     writers = {kind: _writer(landing, merged, kind) for kind in _KINDS}
     try:
         with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="syncline-compact-") as folder:
@@ -68,15 +74,18 @@ def compact_runs(landing: Landing, runs: Sequence[Manifest], renew: Callable[[],
     return whole
 
 
-def merged_manifest(runs: Sequence[Manifest], files: tuple[FileEntry, ...]) -> Manifest:
-    """What stands for the runs: named after the last, so that it sorts where they did, and as old as the last."""
+def merged_manifest(runs: Sequence[Manifest], files: tuple[FileEntry, ...], nonce: str) -> Manifest:
+    """What stands for the runs: named after the last, so that it sorts where they did, and as old as the last.
+
+    The nonce keeps what a killed attempt left out of the folder, which Glue would read whole.
+    """
     first, last = runs[0], runs[-1]
     announced = [each.rows_announced for each in runs if each.rows_announced is not None]
     least = [each.cursor_least for each in runs if each.cursor_least is not None]
     largest = [each.cursor_largest for each in runs if each.cursor_largest is not None]
     return replace(
         last,
-        run_id=f"{last.run_id}-c",
+        run_id=f"{last.run_id}-c{nonce}",
         window=replace(last.window, low=first.window.low),
         files=files,
         rows_announced=sum(announced) if len(announced) == len(runs) else None,

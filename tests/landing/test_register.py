@@ -17,6 +17,7 @@ import pytest
 from syncline.connectors import aws
 from syncline.connectors.errors import ConfigError, NameCollision, Transient
 from syncline.connectors.s3_settings import S3Settings
+from syncline.pipelines.compacting import compact
 from syncline.pipelines.expiry import expire
 from syncline.pipelines.pipeline import Stream
 from syncline.pipelines.registering import register
@@ -135,6 +136,19 @@ def test_new_runs_join_and_expired_ones_leave(crm: World, catalog: Any, bucket_w
     said = registered(crm, bucket_world.bucket)["streams"]["Account"]
     assert (said["created"], said["deleted"]) == (1, 1)
     assert [values[1] for values in partitions(catalog, bucket_world.bucket)] == [newest]
+
+
+def test_a_compacted_day_is_one_partition_instead_of_its_runs(
+    crm: World, catalog: Any, bucket_world: BucketWorld
+) -> None:
+    runs = [crm.run().run_id, change(crm), change(crm)]
+    registered(crm, bucket_world.bucket)
+    compact(crm.pipeline(), now=crm.clock.now + timedelta(days=1))
+    said = registered(crm, bucket_world.bucket)["streams"]["Account"]
+    assert (said["partitions"], said["created"], said["deleted"]) == (2, 1, 2)
+    newest, merged = sorted(partitions(catalog, bucket_world.bucket), key=lambda values: "-c" in values[1])
+    assert newest[1] == runs[2]
+    assert merged[1].startswith(f"{runs[1]}-c")
 
 
 def test_a_new_column_reaches_the_table_and_every_partition(
