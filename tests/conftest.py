@@ -8,7 +8,12 @@ import pytest
 
 from syncline.connectors import secret
 
-pytest_plugins = ["tests.servers.fixtures", "tests.servers.redshift_fixtures", "tests.servers.snowflake_fixtures"]
+pytest_plugins = [
+    "tests.live.summary",
+    "tests.servers.fixtures",
+    "tests.servers.redshift_fixtures",
+    "tests.servers.snowflake_fixtures",
+]
 
 
 @pytest.fixture(autouse=True)
