@@ -190,12 +190,23 @@ def status(ctx: click.Context, pipeline: str | None, cost: bool) -> None:
 @main.command()
 @pipeline_argument
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, newest first.")
+@click.option(
+    "--show",
+    "run_id",
+    default=None,
+    metavar="RUN",
+    help="All evidence of one run: queries, versions, counts, checksums.",
+)
 @reporting
 @click.pass_obj
-def runs(session: Session, pipeline: str, limit: int) -> None:
+def runs(session: Session, pipeline: str, limit: int, run_id: str | None) -> None:
     """Show the history, one line a run."""
+    from syncline.pipelines.evidence import evidence_of
     from syncline.pipelines.history import runs_of
 
+    if run_id is not None:
+        show(session, "evidence", evidence_of(load(pipeline), run_id))
+        return
     show(session, "runs", runs_of(load(pipeline), limit))
 
 
