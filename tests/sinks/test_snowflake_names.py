@@ -37,8 +37,9 @@ def test_plain_sql_finds_what_a_run_wrote(fake_snowflake: FakeSnowflake, tmp_pat
         )
         assert cursor.execute(sql).fetchall() == [("1", "c", True), ("2", "b", False)]
         assert cursor.execute("SELECT stream, version FROM _syncline_watermarks").fetchall() == [("Order", 2)]
-        named = cursor.execute('SHOW COLUMNS IN TABLE "ORDER"').fetchall()
-        assert {row[2] for row in named} == {"ID", "NAME", "STAMP", "_SYNCLINE_SYNCED_AT", "_SYNCLINE_DELETED_AT"}
+        named = cursor.execute("SELECT column_name FROM information_schema.columns WHERE table_name = 'ORDER'")
+        found = {name for (name,) in named.fetchall()}
+        assert found == {"ID", "NAME", "STAMP", "_SYNCLINE_SYNCED_AT", "_SYNCLINE_DELETED_AT"}
 
 
 def asked(statement: str) -> tuple[list[str], list[tuple[object, ...]]]:
