@@ -20,6 +20,7 @@ from syncline.connectors.errors import (
 )
 from syncline.connectors.secret import scrub
 
+VERSION_MIN = 150_000
 MERGE_RETURNS_VERSION = 170_000
 """From this version on MERGE says what it did (PostgreSQL 17 release notes)."""
 
@@ -39,6 +40,11 @@ class PostgresSession:
             self._connection = psycopg.connect(**connection, autocommit=True, prepare_threshold=None)
         except psycopg.Error as error:
             raise refused(error, shown) from error
+        version = self._connection.info.server_version
+        if version < VERSION_MIN:
+            self.close()
+            cause = f"it is version {version // 10_000}, MERGE came with {VERSION_MIN // 10_000}"
+            raise ConfigError("connect to Postgres", shown, cause, "use Postgres 15 or newer")
 
     @property
     def counts_merges(self) -> bool:
@@ -84,12 +90,14 @@ class PostgresSession:
     def _commit(self) -> None:
         self._count()
         try:
-            self._connection.execute(b"COMMIT")
+            said = self._connection.execute(b"COMMIT").statusmessage
         except psycopg.Error as error:
             if error.sqlstate and not self._connection.closed:
                 raise translate(error, "COMMIT", self._shown) from error  # refused, and the server says so
             hint = "the watermark's run id tells; the next run looks before it does anything"
             raise CommitUnknown("commit", self._shown, first_line(error), hint) from error
+        if said != "COMMIT":  # a transaction that failed before ends so, and without an error
+            raise Transient("commit", self._shown, f"the server answered {said}: nothing stands", _AGAIN)
 
     def close(self) -> None:
         with suppress(psycopg.Error):
@@ -103,29 +111,36 @@ class PostgresSession:
             raise translate(error, statement, self._shown) from error
 
 
+_AGAIN = "run again; if it stays, look at the database server's log"
+_RULES: tuple[tuple[tuple[str, ...], type[SynclineError], str], ...] = (
+    (("22021",), DataError, "Postgres holds no NUL in a text: leave the field out with exclude=[...], or clean it"),
+    (("22",), ValueOutOfType, "a value does not fit its column's type exactly"),
+    (("23",), DataError, "a constraint that was added to the table refuses it: drop that, or mend the source"),
+    (("54",), DataError, "leave the wide field out with exclude=[...], or choose a shorter key"),
+    (("0A000", "2BP01"), ConfigError, "drop the view or rule that stands in the way, run, and make it again"),
+    (("42501", "25006"), ConfigError, "grant what docs/warehouses.md lists for Postgres"),
+    (("53100",), Transient, "free disk space on the database server, then run again"),
+    (("55P03",), Transient, "another transaction keeps the table locked: end it, or raise lock_timeout_s"),
+    (("57014",), Transient, "raise statement_timeout_s, or see what the statement waits for"),
+    # 42P06, 42P07, 42701: another run made the same thing first. 25P03: the server ended a transaction that slept.
+    (("08", "25P03", "3F000", "40", "42701", "42P01", "42P06", "42P07", "53", "55", "57", "58"), Transient, _AGAIN),
+)
+"""By the beginning of the SQLSTATE, the first that fits (PostgreSQL manual, appendix A)."""
+
+
 def translate(error: psycopg.Error, statement: str, shown: str) -> SynclineError:
-    """The error in the one tree, by SQLSTATE (PostgreSQL manual, appendix A)."""
+    """The error in the one tree."""
     operation, state = f"run {' '.join(statement.split()[:3])}", error.sqlstate or ""
     context = (error.diag.context or "").split("\n", 1)[0]
     cause = f"{first_line(error)} ({context})" if context else first_line(error)
-    if state == "23505":
+    if state == "23505" and error.diag.schema_name == "pg_catalog":
+        return Transient(operation, shown, cause, _AGAIN)  # two runs made the same thing at once
+    if state == "23505" and (error.diag.constraint_name or "").endswith("_pkey"):
         return FenceLost(operation, shown, cause, "another run committed first; nothing was written, run again")
-    if state == "22021":
-        hint = "Postgres holds no NUL in a text: leave the field out with exclude=[...], or clean it at the source"
-        return DataError(operation, shown, cause, hint)
-    if state.startswith("22"):
-        return ValueOutOfType(operation, shown, cause, "a value does not fit its column's type exactly")
-    if state.startswith("54"):
-        return DataError(
-            operation, shown, cause, "leave the wide field out with exclude=[...], or choose a shorter key"
-        )
-    if state in ("42501", "25006", "0A000"):
-        return ConfigError(operation, shown, cause, "grant what docs/warehouses.md lists for Postgres")
-    if state == "53100":
-        return Transient(operation, shown, cause, "free disk space on the database server, then run again")
-    if not state or state[:2] in ("08", "40", "53", "55", "57", "58") or state in ("42P01", "3F000"):
-        return Transient(operation, shown, cause, "run again; if it stays, look at the database server's log")
-    return SynclineError(operation, shown, cause)
+    for beginnings, kind, hint in _RULES:
+        if state.startswith(beginnings):
+            return kind(operation, shown, cause, hint)
+    return SynclineError(operation, shown, cause, _AGAIN) if state else Transient(operation, shown, cause, _AGAIN)
 
 
 def refused(error: psycopg.Error, shown: str) -> SynclineError:
@@ -134,7 +149,7 @@ def refused(error: psycopg.Error, shown: str) -> SynclineError:
     said = cause.lower()
     if error.sqlstate in ("28P01", "28000") or "authentication failed" in said or "no password supplied" in said:
         return SignInError("connect to Postgres", shown, cause, "check user and password, and the server's pg_hba.conf")
-    if "pg_hba.conf" in said or "does not exist" in said:
+    if any(words in said for words in ("pg_hba.conf", "does not exist", "permission denied", "not permitted")):
         return ConfigError("connect to Postgres", shown, cause, "check database and user, and the server's pg_hba.conf")
     if "translate host name" in said or "ssl" in said or "certificate" in said or "invalid" in said:
         return ConfigError("connect to Postgres", shown, cause, "check the host, and sslmode in the url")

@@ -41,7 +41,7 @@ class PostgresHouse:
     settings: dict[str, Any] = field(default_factory=lambda: {"names": "exact"})
 
     def open(self) -> Postgres:
-        return Postgres(self.address.dsn, self.schema, sleep=lambda _: None, **self.settings)
+        return Postgres(self.address.dsn, self.schema, **{"sleep": lambda _: None, **self.settings})
 
     def read(self, target: str) -> pa.Table | None:
         with psycopg.connect(self.address.dsn, options="-c timezone=UTC") as reader:
