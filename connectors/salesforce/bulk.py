@@ -154,8 +154,8 @@ class BulkReading:
             tally.add(path, rows_read)
 
     def close(self, outcome: Outcome, left: Json | None = None) -> None:
-        for job in _jobs_of(left):
-            self._jobs.remove(job, running=False)
+        for job, version in _jobs_of(left):
+            self._jobs.remove(job, running=False, version=version)
         with self._lock:
             opened, self._opened = list(self._opened.values()), {}
         for _, body in opened:
@@ -309,8 +309,8 @@ class BulkReading:
         same = resume["version"] == self._transport.api_version and resume["page_rows"] == self._page_rows
         if same and self._are_ours(parts) and self._are_there(parts):
             return parts
-        for job in _jobs_of(resume):
-            self._jobs.remove(job, running=True)
+        for job, version in _jobs_of(resume):
+            self._jobs.remove(job, running=True, version=version)
         return [self._part(self._window)]
 
     def _are_ours(self, parts: Sequence[Part]) -> bool:
@@ -321,10 +321,11 @@ class BulkReading:
         return all(part.job is None or self._jobs.look(part.job) not in (None, "Failed", "Aborted") for part in parts)
 
 
-def _jobs_of(token: Json | None) -> list[str]:
-    """The jobs that a run remembered."""
-    parts = token["parts"] if isinstance(token, dict) and token.get("api") == "bulk" else ()
-    return [part["job"] for part in parts if part["job"] is not None]
+def _jobs_of(token: Json | None) -> list[tuple[str, str]]:
+    """The jobs that a run remembered, and the API version they were made with."""
+    if not isinstance(token, dict) or token.get("api") != "bulk":
+        return []
+    return [(part["job"], token["version"]) for part in token["parts"] if part["job"] is not None]
 
 
 def _require_path(object: str, link: str) -> str:

@@ -119,14 +119,18 @@ class Jobs:
             self._transport.pause(min(delay_s, left_s))
             delay_s = min(2 * delay_s, POLL_MOST_S)
 
-    def remove(self, job_id: str, running: bool) -> None:
-        """Aborts the job if it may be ``running``, and deletes it. A failure is logged: jobs expire after 7 days."""
-        if running:
-            self._settle(job_id, "PATCH", {"state": "Aborted"})
-        self._settle(job_id, "DELETE", None)
+    def remove(self, job_id: str, running: bool, version: str | None = None) -> None:
+        """Aborts the job if it may be ``running``, and deletes it. A failure is logged: jobs expire after 7 days.
 
-    def _settle(self, job_id: str, method: str, body: Json) -> None:
-        call = Call("remove Bulk job", f"{self._object}, job {job_id}", self.path(job_id), method=method, body=body)
+        A job is only reached with the API version it was made with; ``version`` if that is not this connector's.
+        """
+        path = self._transport.data_path("jobs", "query", job_id, version=version)
+        if running:
+            self._settle(job_id, path, "PATCH", {"state": "Aborted"})
+        self._settle(job_id, path, "DELETE", None)
+
+    def _settle(self, job_id: str, path: str, method: str, body: Json) -> None:
+        call = Call("remove Bulk job", f"{self._object}, job {job_id}", path, method=method, body=body)
         try:
             self._transport.settle(call)
         except SynclineError as error:

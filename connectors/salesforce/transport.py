@@ -126,9 +126,9 @@ class Transport:
         self._stopped = threading.Event()
         self._keeper = TokenKeeper(credentials, self._post, seams.now)
 
-    def data_path(self, *parts: str) -> str:
+    def data_path(self, *parts: str, version: str | None = None) -> str:
         """``/services/data/vNN.N/...`` joined so that no double slash can arise, which the platform answers 404."""
-        return "/".join(("/services/data", f"v{self.api_version}", *parts))
+        return "/".join(("/services/data", f"v{version or self.api_version}", *parts))
 
     def fetch(self, call: Call, parse: Callable[[bytes, Mapping[str, str]], T]) -> T:
         """The whole body, parsed. One that ``parse`` rejects with ValueError counts as cut and is asked for again.
