@@ -20,13 +20,13 @@ SHRINK_TRIES_MAX = 300
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """``broken`` is the first law that did not hold, or ``None``; ``told`` what happened, in order; ``operations`` the
-    operations of every process, in order."""
+    operations of each process, in order."""
 
     history: History
     tally: Tally
     broken: LawBroken | None
     told: tuple[str, ...]
-    operations: tuple[str, ...]
+    operations: tuple[tuple[str, ...], ...]
 
     def __str__(self) -> str:
         told = "\n".join(self.told)

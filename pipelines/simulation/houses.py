@@ -250,7 +250,8 @@ class SteppedConnection:
             result = work()
             if verb in ("BEGIN", "COMMIT", "ROLLBACK"):
                 self._in_transaction = verb == "BEGIN"
-            if verb == "COMMIT" or (verb in DML | DDL and not self._in_transaction):
+            shown = verb == "COMMIT" or (verb in DML | DDL and not self._in_transaction)
+            if shown and '"temp".' not in statement:
                 self._watch()
             return result
 

@@ -76,6 +76,9 @@ class PracticeOrg:
     _ahead_s: int = 0
     _fields: int = 0
     _page: dict[str, Response] = field(default_factory=dict)
+    _excused: set[str] = field(default_factory=set)
+    _truths: dict[str, tuple[object, Mapping[str, Row]]] = field(default_factory=dict)
+    _changes: int = 0
 
     def __post_init__(self) -> None:
         self.org = Org(self.seed, self.start, objects=objects())
@@ -136,21 +139,25 @@ class PracticeOrg:
         path = request.path.removeprefix("/services/")
         signing_in = path.startswith("oauth2/")  # one thread signs in for all; they wait at its lock
         kind, number = process.enter("source", f"{request.method} {path}", alone=signing_in)
-        if kind == "before":
-            return Response(0, breakage="reset")
-        if kind == "busy":
-            return Response(503, {"Retry-After": "30"}, (b"<html>busy</html>",))
-        if kind == "refused":
-            return Response(400, {}, (b'[{"errorCode":"UNKNOWN_EXCEPTION","message":"no reason given"}]',))
+        if kind is not None and request.method in ("DELETE", "PATCH"):
+            self._excused.add(request.path.rpartition("/")[2])
+        if kind in _UNDONE:
+            return Response(**_UNDONE[kind])
         if kind == "revoked":
             self.org.revoke_sessions()
+        before = self._job_ids() if kind is not None else set()
         answer = self.org.handle(request)
         if kind == "twice":
             answer.content()
             answer = self.org.handle(request)
+        if kind is not None:
+            self._excused |= self._job_ids() - before
         if kind == "kill":
             process.die()
         return self._arriving(kind, number, request, answer)
+
+    def _job_ids(self) -> set[str]:
+        return {str(job["id"]) for job in self.org.jobs()}
 
     def _arriving(self, kind: str | None, number: int, request: Request, answer: Response) -> Response:
         if self._ahead_s:
@@ -182,12 +189,14 @@ class PracticeOrg:
     # --- what happens
 
     def change(self, kind: str, random: Random) -> str:
+        self._changes += 1
         try:
             return _HAPPENINGS[kind](self, random)
         except Locked:
             return f"{kind}: nothing, a record was locked"
 
     def settle(self) -> None:
+        self._changes += 1
         self.org.clear_faults()
         self.org.set_quota(0, 100_000)
         self._ahead_s = 0
@@ -331,14 +340,27 @@ class PracticeOrg:
     # --- the truth
 
     def truth(self, stream: str) -> Mapping[str, Row]:
-        return {row["Id"]: row for row in self.org.snapshot(stream).to_pylist()}
+        as_of = (self.org.now(), self._changes)
+        known, rows = self._truths.get(stream, (None, {}))
+        if known != as_of:
+            rows = {row["Id"]: row for row in self.org.snapshot(stream).to_pylist()}
+            self._truths[stream] = as_of, rows
+        return rows
 
     def gone(self, stream: str) -> Mapping[str, datetime]:
         return self.org.deletions(stream)
 
     def leftovers(self) -> Sequence[str]:
-        return [f"Bulk job {job['id']}" for job in self.org.jobs()]
+        """But for jobs whose id nobody was told and those that could not be removed: the org keeps them for 7 days."""
+        return [f"Bulk job {each}" for each in sorted(self._job_ids() - self._excused)]
 
+
+_UNDONE: Final[Mapping[str | None, dict[str, Any]]] = {
+    "before": {"status": 0, "breakage": "reset"},
+    "busy": {"status": 503, "headers": {"Retry-After": "30"}, "body": (b"<html>busy</html>",)},
+    "refused": {"status": 400, "body": (b'[{"errorCode":"UNKNOWN_EXCEPTION","message":"no reason given"}]',)},
+}
+"""Answers to requests that are not carried out."""
 
 _HAPPENINGS: Final[Mapping[str, Callable[[PracticeOrg, Random], str]]] = {
     "insert": lambda org, random: org._insert(random, random.randrange(1, 7)),

@@ -7,6 +7,7 @@ pool: slices are read side by side, runs overlap, and yet everything happens in 
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, Future
@@ -111,7 +112,7 @@ class Turns:
             worker.baton.release()
             return
         worker.started = True
-        threading.Thread(target=self._run, args=(worker,), daemon=True).start()
+        _start(lambda: self._run(worker))
 
     def _run(self, worker: _Worker) -> None:
         self._local.worker = worker
@@ -119,6 +120,30 @@ class Turns:
         worker.work()
         self._workers.remove(worker)
         self._resume(self._choose())
+
+
+class _Thread:
+    """A thread that takes one piece of work after another: starting one costs more than a step."""
+
+    def __init__(self) -> None:
+        self.work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        threading.Thread(target=self._go_on, daemon=True).start()
+
+    def _go_on(self) -> None:
+        while True:
+            self.work.get()()
+            _resting.append(self)
+
+
+_resting: list[_Thread] = []
+
+
+def _start(work: Callable[[], None]) -> None:
+    try:
+        thread = _resting.pop()
+    except IndexError:
+        thread = _Thread()
+    thread.work.put(work)
 
 
 class _Future(Future[Any]):

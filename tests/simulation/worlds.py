@@ -8,6 +8,12 @@ from typing import Final, Literal
 from syncline.pipelines.simulation.history import History, Step
 from syncline.pipelines.simulation.practice_org import PracticeOrg
 
+BULK, REST = 7, 6
+"""Seeds of a run that reads by Bulk, and of one that reads by REST in pages of three rows."""
+
+CHANGES: Final = ((2, "update"), (3, "delete"), (4, "insert"), (10, "tie"), (11, "delete"))
+"""Rows and deletes in both streams, and several versions of a record within one second."""
+
 START: Final = datetime(2026, 3, 2, 8, tzinfo=UTC)
 
 
@@ -19,15 +25,9 @@ def reference(
     house: Literal["memory", "duckdb"] = "memory",
     state: Literal["memory", "sqlite"] = "memory",
     faults: tuple[tuple[int, str], ...] = (),
+    by: int = BULK,
 ) -> History:
-    """A first run, then changes of every kind, then the run that faults strike."""
-    steps = (
-        Step("run", 1),
-        Step("change", 2, "update"),
-        Step("change", 3, "delete"),
-        Step("change", 4, "insert"),
-        Step("wait", 5, "300"),
-        Step("run", 6, faults=faults),
-        Step("wait", 7, "600"),
-    )
+    """A first run, then changes, then the run that faults strike."""
+    changes = (Step("change", seed, what) for seed, what in CHANGES)
+    steps = (Step("run", 1), *changes, Step("wait", 5, "300"), Step("run", by, faults=faults), Step("wait", 7, "600"))
     return History(0, house, state, steps)
