@@ -17,6 +17,8 @@ pipeline = Pipeline(
     "crm",
     source=Salesforce.from_env(),  # SALESFORCE_DOMAIN, SALESFORCE_CLIENT_ID, SALESFORCE_CLIENT_SECRET, ...
     landing=Landing(os.environ["LANDING_URL"]),  # s3://your-bucket/crm; AWS credentials are found as usual
+    # For Snowflake import it from syncline.sinks and set SNOWFLAKE_ACCOUNT, _USER, _WAREHOUSE and _PRIVATE_KEY_FILE:
+    # warehouse=Snowflake.from_env(database="SALES", schema="CRM", storage_integration="CRM_LANDING"),
     streams=[
         # Every field, the key and the cursor come from the org's own description.
         Stream("Account"),

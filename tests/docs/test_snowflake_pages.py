@@ -10,9 +10,9 @@ from dataclasses import MISSING, fields
 import pytest
 
 from syncline.sinks.landing import Landing
-from syncline.sinks.snowflake_settings import PREFIX, VARIABLES, Settings, settings_from
+from syncline.sinks.snowflake_settings import VARIABLES, Settings, settings_from
 from syncline.sinks.snowflake_setup import setup
-from syncline.sinks.snowflake_signin import ADDITIONS, WAYS
+from syncline.sinks.snowflake_signin import ADDITIONS, PREFIX, WAYS
 from tests.docs.pages import blocks, read, rows, sections
 from tests.servers.snowflake_fixtures import key_pair
 
