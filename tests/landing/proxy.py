@@ -9,12 +9,16 @@ from http.server import BaseHTTPRequestHandler
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
+KEPT_BYTES_MAX = 64 * 1024
+
 
 @dataclass
 class Request:
     method: str
     path: str
     headers: dict[str, str]
+    body: bytes = b""
+    """Of small requests only."""
 
 
 Answer: TypeAlias = tuple[int, str] | None
@@ -40,7 +44,8 @@ def proxy_handler(proxy: FaultProxy, upstream: str) -> type[BaseHTTPRequestHandl
 
         def forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            request = Request(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
+            headers_sent = {name.lower(): value for name, value in self.headers.items()}
+            request = Request(self.command, self.path, headers_sent, body if len(body) <= KEPT_BYTES_MAX else b"")
             proxy.seen.append(request)
             answer = proxy.fault(request)
             if answer is not None:

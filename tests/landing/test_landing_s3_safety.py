@@ -42,6 +42,29 @@ def is_create(request: Request) -> bool:
     return request.method == "PUT" and "if-none-match" in request.headers
 
 
+# --- what both clients are told
+
+
+def test_boto3_paces_itself_and_its_attempts_are_bounded(behind: BucketWorld) -> None:
+    """BOUNDED, and adaptive: after throttling it also sends less (boto3 guide, retries)."""
+    place = behind.landing(retries_max=3).bucket
+    assert place is not None
+    config = aws.client_of(place.settings, "s3").meta.config
+    assert config.retries == {"mode": "adaptive", "total_max_attempts": 4}
+    assert (config.connect_timeout, config.read_timeout) == (10, 300)
+
+
+@pytest.mark.parametrize("service", ["s3", "glue", "sts"])
+def test_without_an_endpoint_everything_goes_by_https(behind: BucketWorld, service: str) -> None:
+    """TLS only: what a variable of the environment leads to plain http is refused, see below."""
+    place = behind.landing(endpoint=None).bucket
+    assert place is not None
+    assert aws.client_of(place.settings, service).meta.endpoint_url.startswith("https://")
+    opened = s3.open_bucket(place.settings)
+    assert opened.client_options is not None
+    assert opened.client_options["allow_http"] in (False, "false")
+
+
 # --- checksums
 
 
