@@ -21,6 +21,7 @@ from syncline.sinks.warehouse import TablePlan
 if TYPE_CHECKING:
     from sqlglot import exp
 
+    from syncline.connectors.finding import Finding
     from syncline.sinks.dialect import Dialect, Place
     from syncline.sinks.landing import Landing
     from syncline.sinks.redshift_copy import Copier
@@ -56,6 +57,26 @@ class Redshift(Served):
             ConfigError: something is missing or contradicts itself; it is named.
         """
         return cls(settings_from(environ, **settings))
+
+    def setup(self, landing: Landing) -> str:
+        """The SQL and IAM text that an administrator runs once. Connects to nothing."""
+        from syncline.sinks.redshift_setup import setup
+
+        return setup(self.settings, landing)
+
+    def check(self) -> Sequence[Finding]:
+        """Signs in and looks at the schemas. Writes nothing."""
+        from syncline.sinks import redshift_check
+
+        return self._attempt(
+            lambda session, _: [redshift_check.sign_in(self.settings), *redshift_check.schemas(self.settings, session)]
+        )
+
+    def check_landing(self, landing: Landing) -> Sequence[Finding]:
+        """Whether Redshift can read what lands there, as far as settings tell."""
+        from syncline.sinks import redshift_check
+
+        return [redshift_check.route(self.settings, landing)]
 
 
 class RedshiftBackend:

@@ -61,7 +61,7 @@ def test_each_kind_of_run_sends_the_statements_that_were_reviewed(trial: Trial, 
         check_snapshot(f"redshift_run_{name}", titled(sent(log), fake_redshift))
         assert breaches(log) == []
     assert [(row["Id"], row["Name"]) for row in trial.rows()] == [("1", "again")]
-    assert {path.stem for path in FOLDER.glob("redshift_*")} == {f"redshift_run_{name}" for name in RUNS}
+    assert {path.stem for path in FOLDER.glob("redshift_run_*")} == {f"redshift_run_{name}" for name in RUNS}
 
 
 def titled(statements: Sequence[Sent], fake: FakeRedshift) -> list[tuple[str, str]]:
