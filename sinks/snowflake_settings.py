@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any, Final, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
@@ -99,6 +100,11 @@ class Settings:
     _named: Mapping[str, Name] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        for each in fields(self):
+            kind = int if each.name.endswith("_s") else str
+            value = getattr(self, each.name)
+            if each.init and each.name != "sign_in" and (not isinstance(value, kind) or isinstance(value, bool)):
+                raise _wrong(each.name, value, "write whole seconds" if kind is int else "write a text")
         named = {
             setting: Name.parse(text, setting, 3 if setting == "stage" else 1)
             for setting in ("database", "schema", "staging_schema", "warehouse", "role", "stage", "storage_integration")
@@ -194,6 +200,7 @@ def settings_from(environ: Mapping[str, str] | None, **given: Any) -> Settings:
     Raises:
         ConfigError: something is missing or contradicts itself; it names the variables.
     """
+    _check_names(given)
     source = os.environ if environ is None else environ
     variables = {name: value for name in VARIABLES if (value := source.get(PREFIX + name, "").strip())}
     sign_in = given.pop("sign_in", None) or sign_in_from(variables)
@@ -215,6 +222,15 @@ def settings_from(environ: Mapping[str, str] | None, **given: Any) -> Settings:
     if "." in str(settings.get("account", "")) and "snowflakecomputing" in settings["account"]:
         raise _wrong("account", settings["account"], "write the part before .snowflakecomputing.com alone")
     return Settings(sign_in=sign_in, **settings)
+
+
+def _check_names(given: Mapping[str, Any]) -> None:
+    known = [each.name for each in fields(Settings) if each.init]
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"its settings are {', '.join(known)}"
+            raise ConfigError("set up Snowflake", name, "there is no setting of this name", hint)
 
 
 def address_of(host: str) -> dict[str, Any]:

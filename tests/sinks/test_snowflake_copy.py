@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlglot import exp
 
-from syncline.connectors.errors import ConfigError, CountMismatch
+from syncline.connectors.errors import ConfigError, CountMismatch, Transient
 from syncline.sinks.landing import Landing
 from syncline.sinks.manifest import FileEntry
 from syncline.sinks.snowflake_copy import FILES_MAX, Copier, Source, copy_statements, put_statement, text
@@ -128,7 +128,62 @@ def test_two_files_of_no_rows_and_none_at_all(world: World, tmp_path: Path) -> N
     assert not [each for each in world.server.seen()["statements"] if each.startswith(("PUT", "COPY"))]
 
 
+def test_a_named_internal_stage_takes_what_is_uploaded(world: World, tmp_path: Path) -> None:
+    with world.server.reader(database=world.database) as reader:
+        reader.cursor().execute(f'CREATE SCHEMA IF NOT EXISTS "{world.database}"."CRM"')
+        reader.cursor().execute(f'CREATE STAGE "{world.database}"."CRM"."UPLOADS"')
+    world.given["stage"] = "UPLOADS"
+    landing = Landing(str(tmp_path))
+    assert copied(world, landing, land(landing, 2))[0] == 2
+    [copy] = [each for each in world.server.seen()["statements"] if each.startswith("COPY")]
+    assert f'FROM \'@"{world.database}"."CRM"."UPLOADS"/crm/Account/' in copy
+
+
+def test_a_local_landing_and_a_stage_of_a_bucket_do_not_meet(world: World, bucket: str, tmp_path: Path) -> None:
+    world.given["stage"] = staged(world, f"s3://{bucket}/")
+    landing = Landing(str(tmp_path))
+    with pytest.raises(ConfigError, match="name an internal stage"):
+        copied(world, landing, land(landing, 1))
+
+
 # ---- counts ----
+
+
+class Silent:
+    """A session that answers COPY the way older servers do when nothing was loaded."""
+
+    def named_rows(self, statement: str) -> list[dict[str, Any]]:
+        if statement.startswith("SHOW STAGES"):
+            return [{"name": "LANDED", "url": "s3://b/"}]
+        return [{"status": "Copy executed with 0 files processed."}]
+
+
+class Halved(Silent):
+    """A session whose PUT reports one of two files, and that one short."""
+
+    def __init__(self, *rows: dict[str, Any]) -> None:
+        self.rows = rows
+
+    def named_rows(self, statement: str) -> list[dict[str, Any]]:
+        return list(self.rows)
+
+    def run(self, statement: str) -> list[Any]:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("status", "size", "told"),
+    [("UPLOADED", 3, "3 bytes of it were uploaded"), ("SKIPPED", 1, "it was not uploaded")],
+)
+def test_an_upload_that_is_not_whole_is_not_loaded(
+    world: World, tmp_path: Path, status: str, size: int, told: str
+) -> None:
+    """COUNTED-HOPS: a file on the stage that is not the landed one would be loaded in its place."""
+    landing = Landing(str(tmp_path))
+    [entry] = land(landing, 1)
+    session: Any = Halved({"source": "part-000000.parquet", "source_size": size, "status": status})
+    with pytest.raises(Transient, match=told):
+        Copier(world.settings, world.meter).copy(session, exp.to_table("d.s.t"), COLUMNS, [entry], landing, "records")
 
 
 @pytest.mark.parametrize("wrong", [1, -1])
@@ -149,15 +204,6 @@ def test_files_that_snowflake_does_not_load_are_refused_counted_hops(world: Worl
     session = world.open()
     with pytest.raises(CountMismatch, match="load_skipped"):
         Copier(world.settings, world.meter).copy(session, table, COLUMNS, files, landing, "records")
-
-
-class Silent:
-    """A session that answers COPY the way older servers do when nothing was loaded."""
-
-    def named_rows(self, statement: str) -> list[dict[str, Any]]:
-        if statement.startswith("SHOW STAGES"):
-            return [{"name": "LANDED", "url": "s3://b/"}]
-        return [{"status": "Copy executed with 0 files processed."}]
 
 
 def test_zero_files_processed_is_no_success_counted_hops(world: World) -> None:

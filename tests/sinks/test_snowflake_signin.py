@@ -112,6 +112,31 @@ def test_what_cannot_sign_in_is_refused_at_once_by_the_variable_s_name_no_secret
     assert "sentinel" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"storage_integraton": "X"}, "did you mean storage_integration?"),
+        ({"quite_something_else": 1}, "its settings are sign_in, database"),
+        ({"stage": "A", "storage_integration": "B"}, "stage and storage_integration"),
+        ({"stage": "A.B.C.D"}, "at most 3 parts"),
+        ({"schema": "no words"}, "quote it as SQL does"),
+        ({"role": 5}, "write a text"),
+        ({"names": "lower"}, 'write "upper" or "exact"'),
+        ({"warehouse_size": "HUGE"}, "XSMALL"),
+        ({"lock_timeout_s": 0}, "lock_timeout_s"),
+        ({"lock_timeout_s": 1.5}, "write whole seconds"),
+        ({"host": "http://acme.snowflakecomputing.com"}, "use https"),
+        ({"account": "acme.snowflakecomputing.com"}, "alone"),
+        ({"account": ""}, "SNOWFLAKE_ACCOUNT is missing"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_when_the_warehouse_is_made(given: dict[str, Any], told: str) -> None:
+    variables = {**PLACE, "SNOWFLAKE_PASSWORD": "sentinel-p"}
+    with pytest.raises(ConfigError) as caught:
+        Snowflake.from_env(variables, **{"database": "d", "schema": "s", **given})
+    assert told in str(caught.value)
+
+
 def test_a_token_file_is_read_anew_at_each_sign_in(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("sentinel-one\n")
     settings = settings_from({**PLACE, "SNOWFLAKE_TOKEN_FILE": str(tmp_path / "token")}, database="d", schema="s")
