@@ -111,6 +111,7 @@ class PostgresSession:
             raise translate(error, statement, self._shown) from error
 
 
+_HINT_RIGHTS = "grant what docs/warehouses.md lists for Postgres"
 _AGAIN = "run again; if it stays, look at the database server's log"
 _RULES: tuple[tuple[tuple[str, ...], type[SynclineError], str], ...] = (
     (("22021",), DataError, "Postgres holds no NUL in a text: leave the field out with exclude=[...], or clean it"),
@@ -118,7 +119,7 @@ _RULES: tuple[tuple[tuple[str, ...], type[SynclineError], str], ...] = (
     (("23",), DataError, "a constraint that was added to the table refuses it: drop that, or mend the source"),
     (("54",), DataError, "leave the wide field out with exclude=[...], or choose a shorter key"),
     (("0A000", "2BP01"), ConfigError, "drop the view or rule that stands in the way, run, and make it again"),
-    (("42501", "25006"), ConfigError, "grant what docs/warehouses.md lists for Postgres"),
+    (("42501", "25006"), ConfigError, _HINT_RIGHTS),
     (("53100",), Transient, "free disk space on the database server, then run again"),
     (("55P03",), Transient, "another transaction keeps the table locked: end it, or raise lock_timeout_s"),
     (("57014",), Transient, "raise statement_timeout_s, or see what the statement waits for"),
@@ -149,7 +150,9 @@ def refused(error: psycopg.Error, shown: str) -> SynclineError:
     said = cause.lower()
     if error.sqlstate in ("28P01", "28000") or "authentication failed" in said or "no password supplied" in said:
         return SignInError("connect to Postgres", shown, cause, "check user and password, and the server's pg_hba.conf")
-    if any(words in said for words in ("pg_hba.conf", "does not exist", "permission denied", "not permitted")):
+    if "permission denied" in said or "not permitted" in said:
+        return ConfigError("connect to Postgres", shown, cause, _HINT_RIGHTS)
+    if "pg_hba.conf" in said or "does not exist" in said:
         return ConfigError("connect to Postgres", shown, cause, "check database and user, and the server's pg_hba.conf")
     if "translate host name" in said or "ssl" in said or "certificate" in said or "invalid" in said:
         return ConfigError("connect to Postgres", shown, cause, "check the host, and sslmode in the url")

@@ -173,6 +173,8 @@ def _unanswered(operation: str, object: str, cause: str) -> SynclineError:
     said = cause.lower()
     if "authentication failed" in said or "no password supplied" in said:
         return SignInError(operation, object, cause, "check user and password, and the server's pg_hba.conf")
+    if "permission denied" in said or "not permitted" in said:
+        return ConfigError(operation, object, cause, _HINT_RIGHTS)
     if "pg_hba.conf" in said or "does not exist" in said:
         return ConfigError(operation, object, cause, "check database and user, and the server's pg_hba.conf")
     if "ssl" in said or "certificate" in said or "invalid" in said:
