@@ -15,19 +15,17 @@ import sys
 import threading
 from dataclasses import asdict
 
-import fsspec
 import uvicorn
 from moto.server import ThreadedMotoServer
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from tests.servers import fakesnow_patches, fakesnow_transactions
+from tests.servers import fakesnow_patches, fakesnow_speed, fakesnow_transactions
+from tests.servers.fakesnow_files import Objects
 from tests.servers.fakesnow_login import Login, Users
 from tests.servers.fakesnow_patches import fake_server
 from tests.servers.fakesnow_wire import Fault, Wire
-
-S3_KEY, S3_SECRET = "AKIATEST", "sentinel-secret"
 
 
 class Control:
@@ -68,20 +66,13 @@ def start_s3() -> str:
     moto.start()
     host, port = moto.get_host_and_port()
     endpoint = f"http://{host}:{port}"
-    files = fsspec.filesystem(
-        "s3",
-        key=S3_KEY,
-        secret=S3_SECRET,
-        endpoint_url=endpoint,
-        use_listings_cache=False,
-        skip_instance_cache=True,
-    )
-    fake_server.shared_fs.duck_conn.register_filesystem(files)
+    fake_server.shared_fs.duck_conn.register_filesystem(Objects())
     return endpoint
 
 
 def build() -> Wire:
     fakesnow_patches.apply()
+    fakesnow_speed.apply()
     fakesnow_transactions.apply(fakesnow_transactions.Transactions())
     users = Users()
     login = Login(users)

@@ -33,33 +33,19 @@ from sqlglot import exp
 fake_arrow: Any = import_module("fakesnow.arrow")
 fake_copy: Any = import_module("fakesnow.copy_into")
 fake_cursor: Any = import_module("fakesnow.cursor")
-fake_info: Any = import_module("fakesnow.info_schema")
 fake_server: Any = import_module("fakesnow.server")
 fake_stage: Any = import_module("fakesnow.transforms.stage")
 
 Cursor = fake_cursor.FakeSnowflakeCursor
-
-UNUSED = (
-    *("alias_in_join", "alias_in_where", "alter_session", "alter_table_strip_cluster_by", "array_agg", "array_size"),
-    *("array_agg_within_group", "array_construct_etc", "create_clone", "create_user", "current_version", "random"),
-    *("dateadd_date_cast", "dateadd_string_literal_timestamp_cast", "datediff_string_literal_timestamp_cast"),
-    *("extract_comment_on_columns", "extract_comment_on_table", "flatten", "flatten_value_cast_as_varchar", "tag"),
-    *("haversine", "hex_string", "indices_to_json_extract", "json_extract_cased_as_varchar", "object_agg", "sample"),
-    *("numeric_agg_implicit_cast", "object_construct", "regex_replace", "regex_substr", "result_scan", "split"),
-    *("sequence_nextval", "show_databases", "show_functions", "show_parameters", "show_procedures", "show_users"),
-    *("show_warehouses", "to_date", "to_decimal", "to_timestamp", "to_variant", "try_parse_json", "update_variables"),
-)
 
 MERGE_WORDS = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
 
 
 def apply() -> None:
     """All of them. ``names_in_copy`` and ``options_of_copy`` before any session is opened."""
-    what_is_never_sent_is_not_looked_for()
     merge_is_one_statement()
     overwriting_reads_before_it_empties()
     numbers_of_38_digits_are_exact()
-    json_is_shown_as_array()
     nulls_stay_null_in_timestamps()
     refusals_have_numbers()
     internal_stages()
@@ -68,18 +54,6 @@ def apply() -> None:
     a_closed_session_rolls_back()
     fake_server.shared_fs.create_database_on_connect = False
     fake_server.shared_fs.create_schema_on_connect = False
-
-
-def what_is_never_sent_is_not_looked_for() -> None:
-    """Each statement passes through six dozen rewritings, most of them of functions that Syncline does not use."""
-    transforms = fake_cursor.transforms
-    unused = {id(getattr(transforms, name)) for name in UNUSED if hasattr(transforms, name)}
-    plain = exp.Expr.transform
-
-    def transform(self: Any, fun: Any, *args: Any, **kwargs: Any) -> Any:
-        return self if id(fun) in unused else plain(self, fun, *args, **kwargs)
-
-    exp.Expr.transform = transform  # type: ignore[method-assign]
 
 
 def merge_is_one_statement() -> None:
@@ -150,12 +124,6 @@ def numbers_of_38_digits_are_exact() -> None:
     fake_cursor.transforms.integer_precision = integers
 
 
-def json_is_shown_as_array() -> None:
-    """The catalog shows JSON, which fakesnow makes of ARRAY, as ARRAY: what the code under test makes."""
-    sql = fake_info.fs_global_creation_sql().replace("'JSON' then 'VARIANT'", "'JSON' then 'ARRAY'")
-    fake_server.shared_fs.duck_conn.execute(sql.replace("create view if not exists", "create or replace view"))
-
-
 def _unqualify(then: exp.Expr | None) -> None:
     """DuckDB wants no table's name on the left side of SET and in the list of INSERT."""
     named: Sequence[exp.Expr] = []
@@ -200,6 +168,8 @@ def refusals_have_numbers() -> None:
             raise ProgrammingError(msg=f"Remote file was not found: {error}", errno=91016, sqlstate="22000") from error
         except duckdb.OutOfRangeException as error:
             raise ProgrammingError(msg=str(error), errno=100039, sqlstate="22003") from error
+        except duckdb.Error as error:
+            raise ProgrammingError(msg=f"Processing aborted: {error}", errno=603, sqlstate="XX000") from error
 
     Cursor._execute = execute
 

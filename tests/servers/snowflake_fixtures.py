@@ -40,7 +40,7 @@ class FakeSnowflake:
     @cached_property
     def private_key(self) -> str:
         """The user's key in PEM; its public half is known to the stand-in."""
-        pem, public = key_pair()
+        pem, public = quick_key_pair()
         self.add_user(user=USER, public_key=public, password=PASSWORD)
         return pem
 
@@ -108,6 +108,17 @@ class FakeSnowflake:
         data = None if document is None else json.dumps(document).encode()
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/_test/{what}", data, timeout=10) as reply:
             return json.loads(reply.read())
+
+
+def quick_key_pair() -> tuple[str, str]:
+    """A fresh elliptic key: an RSA key is checked whenever it is read, which takes longer than the sign-in."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return key.private_bytes(pem, pkcs8, serialization.NoEncryption()).decode(), public.decode()
 
 
 def key_pair(passphrase: str | None = None) -> tuple[str, str]:

@@ -48,6 +48,9 @@ def replace_settings(world: World, settings: Any) -> Any:
 
 
 def test_a_key_pair_signs_in_as_text_as_a_file_and_encrypted(world: World, tmp_path: Path) -> None:
+    rsa, public = key_pair()
+    world.server.add_user(user=USER, public_key=public)
+    signed_in(world, SNOWFLAKE_PRIVATE_KEY=rsa)
     signed_in(world, SNOWFLAKE_PRIVATE_KEY=world.server.private_key)
     signed_in(world, SNOWFLAKE_PRIVATE_KEY=world.server.private_key.replace("\n", "\\n"))
     (tmp_path / "key.p8").write_text(world.server.private_key)
