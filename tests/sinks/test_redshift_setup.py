@@ -36,7 +36,7 @@ def warehouse(variables: dict[str, str] | None = None, **given: Any) -> Redshift
     return Redshift.from_env(variables or {}, **{"database": "dev", "schema": "crm", **given})
 
 
-IAM = {"iam": True, "region": "eu-central-1"}
+IAM: dict[str, Any] = {"iam": True, "region": "eu-central-1"}
 
 
 def test_the_text_is_as_reviewed() -> None:
