@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from syncline.connectors.connector import SliceKind
 from syncline.connectors.errors import ConfigError, CountMismatch, DataError
+from syncline.connectors.finding import Finding
 from syncline.connectors.secret import Secret
 from syncline.sinks.downloads import Downloads
 from syncline.sinks.manifest import FileEntry
@@ -59,6 +60,7 @@ class Postgres(Served):
         jitter: Callable[[], float] = random.random,
     ) -> None:
         settings = settings_of(url, password, schema, staging_schema, names, statement_timeout_s, lock_timeout_s)
+        self.settings = settings
         shown = f"Postgres({settings.shown!r}, schema={settings.schema!r})"
         super().__init__(
             PostgresBackend(settings), settings.capabilities, shown, clock=clock, sleep=sleep, jitter=jitter
@@ -70,6 +72,18 @@ class Postgres(Served):
     ) -> Postgres:
         """A warehouse from PGHOST, PGPORT, PGDATABASE, PGUSER and PGPASSWORD, as psql reads them."""
         return cls("", schema, staging_schema=staging_schema, names=names)
+
+    def setup(self, landing: Landing) -> str:
+        """The SQL that an administrator runs once. Connects to nothing."""
+        from syncline.sinks.postgres_setup import setup
+
+        return setup(self.settings)
+
+    def check(self) -> Sequence[Finding]:
+        """Signs in and looks at the database and the schemas. Writes nothing."""
+        from syncline.sinks import postgres_check
+
+        return self._attempt(lambda session, _: postgres_check.look(self.settings, session))
 
 
 class PostgresBackend:

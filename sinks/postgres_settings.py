@@ -52,6 +52,11 @@ class Settings:
         return EXACT if self.names == "exact" else LOWER
 
     @property
+    def schemas(self) -> tuple[str, str]:
+        """Of targets and bookkeeping, and of staging tables."""
+        return self.schema, self.staging_schema
+
+    @property
     def shown(self) -> str:
         """Where the database is, without secrets."""
         return self.url.shown

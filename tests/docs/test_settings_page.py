@@ -15,7 +15,7 @@ from syncline.connectors.connector import BATCH_ROWS_MAX
 from syncline.connectors.salesforce.settings import NAMES, PREFIX, Options, Settings
 from syncline.pipelines.lifecycle import LEASE_TTL_S
 from syncline.pipelines.pipeline import NAME_CHARS_MAX, OVERLAP_MAX, WORKERS_MAX, Pipeline, Stream
-from syncline.sinks import DuckDB, Landing
+from syncline.sinks import DuckDB, Landing, Postgres
 from syncline.sinks.warehouse import DELETE_GUARD_ROWS_MIN, DIFFERENCES_MAX
 from syncline.state import PostgresState, SqliteState
 from syncline.state.sqlite import RUNS_KEPT
@@ -32,6 +32,7 @@ NOT_SETTINGS = {
     Landing: {"random"},
     DuckDB: {"clock", "sleep", "observe", "connect"},
     SqliteState: {"clock", "random"},
+    Postgres: {"clock", "sleep", "jitter"},
     PostgresState: {"clock", "sleep", "random"},
     DltSource: {"clock", "api_calls"},
     Records: {"clock", "api_calls"},
