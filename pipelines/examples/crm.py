@@ -19,6 +19,8 @@ pipeline = Pipeline(
     landing=Landing(os.environ["LANDING_URL"]),  # s3://your-bucket/crm; AWS credentials are found as usual
     # For Snowflake import it from syncline.sinks and set SNOWFLAKE_ACCOUNT, _USER, _WAREHOUSE and _PRIVATE_KEY_FILE:
     # warehouse=Snowflake.from_env(database="SALES", schema="CRM", storage_integration="CRM_LANDING"),
+    # For Redshift set REDSHIFT_HOST, _USER, _PASSWORD and _IAM_ROLE, the role that COPY reads the landing as:
+    # warehouse=Redshift.from_env(database="sales", schema="crm"),
     streams=[
         # Every field, the key and the cursor come from the org's own description.
         Stream("Account"),
