@@ -30,6 +30,15 @@ class Account:
         given = {"database": self.database, "schema": "crm", "network_timeout_s": 5}
         return Snowflake(settings_from(self.server.variables, **given), connect=self._connect)
 
+    def out_of_reach(self) -> Snowflake:
+        """One whose driver must not be called."""
+
+        def connect(**arguments: Any) -> Any:
+            raise AssertionError("IDLE-IS-FREE: the driver's connect was called")
+
+        given = {"database": self.database, "schema": "crm"}
+        return Snowflake(settings_from(self.server.variables, **given), connect=connect)
+
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         with self.server.reader(database=self.database, schema="CRM") as reader:
             return [tuple(row) for row in reader.cursor().execute(sql).fetchall()]
@@ -89,7 +98,7 @@ def test_a_run_tells_what_it_cost_and_an_idle_one_that_it_cost_nothing(journey: 
     assert finished.fields["warehouse_cost"] == cost
     journey.run(journey.pipeline(warehouse=warehouse))
     logins = len(account.server.seen()["logins"])
-    idle = journey.run(journey.pipeline(warehouse=warehouse))
+    idle = journey.run(journey.pipeline(warehouse=account.out_of_reach()))
     assert idle.status == "idle"
     assert idle.warehouse_cost is not None
     assert set(idle.warehouse_cost.values()) == {0}

@@ -51,7 +51,7 @@ def test_the_text_is_as_reviewed() -> None:
 def test_the_rights_are_enough_for_whole_runs_and_none_is_too_much(
     fake_snowflake: FakeSnowflake, tmp_path: Path, landing: str
 ) -> None:
-    """First run, increment with a delete, reload; in the schemas that the setup itself has made."""
+    """A first run with a delete, and a reload; in the schemas that the setup itself has made."""
     database = fake_snowflake.database()
     place, given = places(fake_snowflake, tmp_path, landing, database)
     settings = settings_from(fake_snowflake.variables, database=database, schema="CRM", network_timeout_s=5, **given)
@@ -66,8 +66,7 @@ def test_the_rights_are_enough_for_whole_runs_and_none_is_too_much(
             return Snowflake(settings, connect=rules.connect(snowflake.connector.connect))
 
     trial = Trial(House(fake_snowflake, database), place)
-    trial.run(Change([record("1"), record("2")]))
-    trial.run(Change([record("1", "new", 1)], [tombstone("2", 1)]))
+    trial.run(Change([record("1"), record("1", "new", 1)], [tombstone("2", 1)]))
     trial.run(Change([record("1", "again", 2)], mode="snapshot"))
     assert rules.breaches == []
     statements = [each.statement for each in rules.sent]
