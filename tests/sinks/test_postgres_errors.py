@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import pytest
 from psycopg import sql
 
 from syncline.connectors.errors import ConfigError, DataError, FenceLost, SignInError, SynclineError, Transient
+from syncline.connectors.postgres_url import parse_postgres_url
 from syncline.sinks import postgres_session
 from syncline.sinks.landing import Landing
 from syncline.sinks.postgres import Postgres
+from syncline.sinks.postgres_session import PostgresSession
 from syncline.sinks.served import ATTEMPTS_MAX
 from syncline.sinks.trial import COLUMNS, Change, Trial, record
 from tests.servers.pg_proxy import PgProxy, between, once
@@ -242,6 +245,31 @@ def test_what_does_not_pass_is_given_up_after_so_many_attempts(place: Place) -> 
     assert "disk space" in caught.value.hint
     assert len(place.pauses) == ATTEMPTS_MAX - 1
     assert place.names() == ["name", "name"]
+
+
+def test_a_transaction_that_failed_before_is_never_taken_for_committed(proxy: PgProxy) -> None:
+    """The server answers the COMMIT of a failed transaction with ROLLBACK, and no error."""
+    session = PostgresSession(parse_postgres_url(proxy.address.dsn).parameters(), "here", lambda: None)
+    with pytest.raises(Transient, match="answered ROLLBACK"), session.transaction(), suppress(SynclineError):
+        session.run("SELECT 1 / 0")
+    session.close()
+
+
+def test_what_a_database_sets_for_its_transactions_does_not_reach_a_run(place: Place) -> None:
+    """A commit locks and then looks; at another level it would look at what was before it had the lock."""
+    name = place.proxy.upstream.database
+    for setting in ("default_transaction_isolation = 'serializable'", "default_transaction_read_only = on"):
+        with psycopg.connect(place.proxy.upstream.dsn, autocommit=True) as admin:
+            admin.execute(f"ALTER DATABASE {name} SET {setting}".encode())
+    place.trial.run(Change([record("1", "new", 2)]))
+    warehouse = place.house.open()
+    session, _ = warehouse._connect()
+    assert session.run("SHOW transaction_isolation") == [("read committed",)]
+    warehouse.close()
+    with psycopg.connect(place.proxy.upstream.dsn, autocommit=True) as admin:
+        admin.execute("SET default_transaction_read_only = off")
+        admin.execute(f"ALTER DATABASE {name} RESET ALL".encode())
+    assert place.names() == ["name", "new"]
 
 
 # --- runs at once

@@ -16,7 +16,17 @@ from syncline.pipelines.check import check
 from syncline.pipelines.pipeline import Pipeline
 from syncline.sinks import DuckDB, Landing
 from syncline.state import postgres
-from syncline.state.conformance import MARK, START, TTL_S, ManualClock, OpenStore, StateConformance, run_at
+from syncline.state.conformance import (
+    MARK,
+    RACERS,
+    START,
+    TTL_S,
+    ManualClock,
+    OpenStore,
+    StateConformance,
+    race_for_lease,
+    run_at,
+)
 from syncline.state.postgres import PostgresState
 from tests.servers.postgres import PgAddress, PgServer
 from tests.state.postgres_state import Home, new_home
@@ -98,6 +108,13 @@ def test_a_lease_runs_out_by_the_server_s_clock(home: Home) -> None:
         home.ask("UPDATE STATE.leases SET until = clock_timestamp()")
         with home.open().lease("crm", TTL_S), pytest.raises(LeaseHeld):
             lost.renew()
+
+
+def test_of_many_threads_that_share_one_state_one_gets_the_lease(home: Home) -> None:
+    """They share its connection, too, and each asks the server for the time."""
+    shared = home.open()
+    shared.record(run_at(0))
+    assert sorted(race_for_lease(lambda: shared)) == [False] * (RACERS - 1) + [True]
 
 
 # --- check
