@@ -141,7 +141,7 @@ def sync_round(
             remember_idle(context, landed)
             return
         truth = context.warehouse.watermarks(context.pipeline.name)
-        if agree(truth, landed):
+        if agree(truth, marks):
             try:
                 commit_round(context, landed, run_id, started_at)
                 return
@@ -202,14 +202,14 @@ def from_truth(found: Watermark | None) -> Remembered:
     return Remembered(found.watermark, found.version, found.run_id, found.columns, definition=found.definition)
 
 
-def agree(truth: Mapping[str, Watermark], landed: Sequence[Landed]) -> bool:
-    """Whether every stream's watermark is still the one its window started from."""
-    return all(version_of(truth, each) == each.task.base.version for each in landed)
+def agree(truth: Mapping[str, Watermark], marks: Mapping[str, Remembered]) -> bool:
+    """Whether every stream stands where its window started from, those that have nothing to read among them: in a
+    warehouse put back to an earlier day they would otherwise stay behind the others (ONE-TRANSACTION)."""
+    return all(version_of(truth, name) == mark.version for name, mark in marks.items())
 
 
-def version_of(truth: Mapping[str, Watermark], landed: Landed) -> int:
-    found = truth.get(landed.task.schema.name)
-    return 0 if found is None else found.version
+def version_of(truth: Mapping[str, Watermark], name: str) -> int:
+    return truth[name].version if name in truth else 0
 
 
 def committed_before(truth: Mapping[str, Watermark], landed: Sequence[Landed]) -> bool:
@@ -315,7 +315,7 @@ def checkpoint_of(mirror: Mapping[str, Remembered], stream: Stream) -> Mapping[s
 
 def commit_reload(context: Context, landed: Sequence[Landed], run_id: str, started_at: datetime) -> None:
     truth = context.warehouse.watermarks(context.pipeline.name)
-    versions = {each.task.schema.name: version_of(truth, each) for each in landed}
+    versions = {each.task.schema.name: version_of(truth, each.task.schema.name) for each in landed}
     if not committed_before(truth, landed):
         try:
             load_and_commit(context, landed, versions, run_id, started_at)
@@ -324,10 +324,25 @@ def commit_reload(context: Context, landed: Sequence[Landed], run_id: str, start
             raise
         versions = {name: version + 1 for name, version in versions.items()}
         context.report.commits += 1
-    reload_scope, context.scope = context.scope, context.pipeline.name
-    remember_commit(context, landed, versions, run_id)
-    context.scope = reload_scope
+    remember_reload(context, landed, versions, run_id)
     context.remember({each.task.schema.name: replace(NEVER, checkpoint=None) for each in landed})
+
+
+def remember_reload(context: Context, landed: Sequence[Landed], versions: Mapping[str, int], run_id: str) -> None:
+    """In the increments' mirror. What one of them left unfinished stays noted there: the next one removes it."""
+    reload_scope, context.scope = context.scope, context.pipeline.name
+    try:
+        mirror = context.state.recall(context.scope)
+        marks = {}
+        for each in landed:
+            name = each.task.schema.name
+            left = mirror[name].checkpoint if name in mirror else None
+            marks[name] = replace(settled(each, versions[name], run_id), checkpoint=left)
+        context.remember(marks)
+    except SynclineError as error:
+        context.warn(f"committed, but the state could not be written: {error}")
+    finally:
+        context.scope = reload_scope
 
 
 @contextmanager
