@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -155,7 +156,7 @@ def insert_run(unit: CommitUnit, committed_at: datetime, place: Place, dialect: 
 
 def select_runs(pipeline: str, place: Place, dialect: Dialect) -> str:
     query = fill(
-        "SELECT run_id, run FROM runs WHERE pipeline = :pipeline ORDER BY run_id",
+        "SELECT run_id, run FROM runs WHERE pipeline = :pipeline ORDER BY committed_at, run_id",
         {"runs": place.table(RUNS_TABLE)},
         pipeline=text(pipeline),
     )
@@ -170,8 +171,12 @@ def committed_run(run_id: str, run: Mapping[str, Any]) -> CommittedRun:
 
 
 def committed_runs(rows: Sequence[Sequence[Any]]) -> dict[str, CommittedRun]:
-    """The rows of ``select_runs``, by run id."""
-    return {run_id: committed_run(run_id, json.loads(run)) for run_id, run in rows}
+    """The rows of ``select_runs`` by run id, in the order of their last commit; a run may commit stream by stream."""
+    found: dict[str, CommittedRun] = {}
+    for run_id, run in rows:
+        each, earlier = committed_run(run_id, json.loads(run)), found.pop(run_id, None)
+        found[run_id] = each if earlier is None else replace(each, rows={**earlier.rows, **each.rows})
+    return found
 
 
 def _json(value: object) -> exp.Literal:

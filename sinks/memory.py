@@ -7,6 +7,7 @@ is no place for real amounts of data.
 from __future__ import annotations
 
 import copy
+import json
 import math
 import tempfile
 import threading
@@ -104,11 +105,11 @@ class Memory:
 
     def committed_runs(self, pipeline: str) -> Mapping[str, CommittedRun]:
         """See ``RunHistory``."""
-        from syncline.sinks.bookkeeping import committed_run
+        from syncline.sinks.bookkeeping import committed_runs
 
         self.statements += 1
         runs = [run for run in self.storage.state.runs if run["pipeline"] == pipeline]
-        return {run["run_id"]: committed_run(run["run_id"], run["run"]) for run in runs}
+        return committed_runs([(run["run_id"], json.dumps(run["run"])) for run in runs])
 
     def prepare(self, tables: Sequence[TablePlan]) -> None:
         self.statements += 1

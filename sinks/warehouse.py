@@ -274,7 +274,8 @@ class RunHistory(Protocol):
     """A warehouse that tells which runs committed: what upkeep of the landing has to know before it removes."""
 
     def committed_runs(self, pipeline: str) -> Mapping[str, CommittedRun]:
-        """Every committed run of the pipeline by its id; empty where the bookkeeping does not exist yet."""
+        """Every committed run of the pipeline by its id, in the order they were committed; empty where the bookkeeping
+        does not exist yet."""
         ...
 
 
