@@ -22,15 +22,20 @@ CONNECTIONS_MAX: Final = 16
 
 
 class Sockets:
-    """The sockets that are open, as far as anybody still holds them."""
+    """The sockets that are open, as far as anybody still holds them. Once ``cut``, none is ever usable again."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._open: WeakSet[socket.socket] = WeakSet()
+        self._cut = False
 
     def add(self, opened: socket.socket) -> None:
         with self._lock:
             self._open.add(opened)
+            late = self._cut
+        if late:
+            # It was being connected while the others were cut; its request would hang as long as the server likes.
+            _shut(opened)
 
     def in_use(self) -> bool:
         with self._lock:
@@ -38,11 +43,16 @@ class Sockets:
 
     def cut(self) -> None:
         with self._lock:
+            self._cut = True
             sockets = list(self._open)
         for each in sockets:
-            # Not the TLS object's own shutdown, which takes the TLS state from under the thread that reads.
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(each, socket.SHUT_RDWR)
+            _shut(each)
+
+
+def _shut(opened: socket.socket) -> None:
+    # Not the TLS object's own shutdown, which takes the TLS state from under the thread that reads.
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(opened, socket.SHUT_RDWR)
 
 
 class CuttableAdapter(HTTPAdapter):

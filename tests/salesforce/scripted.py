@@ -54,7 +54,9 @@ class Scripted:
 
     def _handle(self, connection: socket.socket) -> None:
         with connection.makefile("rb") as stream:
-            method, target, _ = stream.readline().decode().split(" ", 2)
+            if not (first := stream.readline()):
+                return  # a connection that was broken before anything was asked
+            method, target, _ = first.decode().split(" ", 2)
             headers = {}
             while line := stream.readline().strip():
                 name, _, value = line.decode().partition(":")

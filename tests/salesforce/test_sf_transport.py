@@ -10,8 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
+import requests
 
 from syncline.connectors.connector import Wait
 from syncline.connectors.errors import ConfigError, QuotaReached, SignInError, SourceBusy, Stopped, Transient
@@ -20,6 +22,7 @@ from syncline.connectors.salesforce.patience import RETRY_AFTER_MAX_S
 from syncline.connectors.salesforce.quota import Quota
 from syncline.connectors.salesforce.signin import ReadyToken
 from syncline.connectors.salesforce.transport import Call, Seams, Transport
+from syncline.connectors.salesforce.wires import Sockets, open_session
 from syncline.connectors.secret import Secret
 from tests.salesforce.org_world import Site, read_object
 from tests.salesforce.scripted import Asked, Scripted, answer
@@ -310,6 +313,26 @@ def test_after_a_stop_nothing_is_sent_but_what_tidies_up() -> None:
 def test_paths_are_joined_without_double_slashes() -> None:
     path = transport_to("http://127.0.0.1:1").data_path("jobs", "query", "750", "results")
     assert path == "/services/data/v62.0/jobs/query/750/results"
+
+
+def test_a_stop_while_a_connection_is_being_made_breaks_its_request() -> None:
+    """It is none of the open ones yet. Unbroken it would wait as long as the server likes."""
+
+    class Interrupted(requests.Session):
+        def __init__(self, sockets: Sockets) -> None:
+            super().__init__()
+            self.inner = open_session(sockets)
+
+        def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+            transport.abort()
+            return self.inner.request(*args, **kwargs)
+
+    with Scripted(lambda asked: answer(200, b"{}")) as server:
+        seams = Seams(random=lambda: 0.5, sessions=Interrupted)
+        transport = Transport(ReadyToken(server.url, Secret(TOKEN)), "62.0", Quota(0.8), seams)
+        with pytest.raises(Stopped):
+            transport.fetch_json(CALL)
+        assert server.asked == [], "the request was never sent"
 
 
 def test_each_pause_is_told_of_before_it_and_none_that_is_not_taken(site: Site) -> None:
