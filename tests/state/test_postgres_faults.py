@@ -251,6 +251,33 @@ def test_a_row_that_somebody_keeps_locked_is_waited_for_no_longer_than_said(
     assert "timeout" in caught.value.cause
 
 
+def test_a_claim_that_is_being_decided_on_is_locked(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs that look at the same moment cannot both find that the lease ran out."""
+    monkeypatch.setattr(postgres_session, "ATTEMPTS_MAX", 1)
+    with home.open().lease("crm", TTL_S):
+        pass
+    refused: list[Claim | None] = []
+
+    def decide(held: Claim | None) -> Claim | None:
+        with pytest.raises(Transient, match="timeout"), home.open(statement_timeout_s=1).lease("crm", TTL_S):
+            pass
+        refused.append(held)
+        return held
+
+    home.open().swap("crm", decide)
+    assert len(refused) == 1
+
+
+def test_the_server_s_time_is_asked_for_in_the_transaction_that_decides(home: Home, proxy: PgProxy) -> None:
+    with home.open().lease("crm", TTL_S):
+        pass
+    with through(proxy, home).lease("crm", TTL_S):
+        pass
+    clocks = [at for at, each in enumerate(proxy.statements) if "clock_timestamp" in each]
+    assert "FOR UPDATE" in proxy.statements[clocks[1] - 1]
+    assert not [statement for statement in proxy.statements if statement.startswith("SAVEPOINT")]
+
+
 def test_a_wrong_password_is_a_sign_in_error_and_is_not_tried_again(home: Home) -> None:
     pauses: list[float] = []
     state = PostgresState(home.address.dsn_without_password, password="not-this-one", sleep=pauses.append)
