@@ -82,6 +82,7 @@ def build() -> Wire:
     routes[:] = [each for each in routes if getattr(each, "path", "") != "/session/v1/login-request"]
     routes += [
         Route("/session/v1/login-request", login.login, methods=["POST"]),
+        Route("/session/token-request", login.renew, methods=["POST"]),
         Route("/oauth/token-request", login.token, methods=["POST"]),
         Route("/_test/users", control.users, methods=["POST"]),
         Route("/_test/faults", control.faults, methods=["POST"]),

@@ -116,6 +116,16 @@ class Login:
         }
         return JSONResponse(document)
 
+    async def renew(self, request: Request) -> JSONResponse:
+        """A session goes on under a new token for as long as it is there; its transaction goes on with it."""
+        sessions, old = fake_server.sessions, json.loads(await body_of(request))["oldSessionToken"]
+        if old not in sessions:
+            message = "Authentication token has expired.  The user must authenticate again."
+            return JSONResponse({"data": {}, "code": "390114", "message": message, "success": False})
+        new = secrets.token_urlsafe(32)
+        sessions[new] = sessions.pop(old)
+        return JSONResponse({"data": {"sessionToken": new, "masterToken": new}, "success": True})
+
     async def token(self, request: Request) -> JSONResponse:
         form = parse_qs((await request.body()).decode())
         given = base64.b64decode(request.headers.get("Authorization", "").removeprefix("Basic ")).decode()

@@ -11,20 +11,22 @@ import pyarrow as pa
 from syncline.sinks.snowflake import Snowflake
 from syncline.sinks.snowflake_catalog import select_columns, tables_of
 from syncline.sinks.snowflake_dialect import SNOWFLAKE
+from syncline.sinks.snowflake_settings import settings_from
 from tests.servers.snowflake_fixtures import FakeSnowflake
 
 
 @dataclass
 class SnowflakeHouse:
-    """``given`` go to every warehouse opened. A reader asks with a session of its own."""
+    """``given`` and ``seams`` go to every warehouse opened. A reader asks with a session of its own."""
 
     server: FakeSnowflake
     database: str
     given: dict[str, Any] = field(default_factory=lambda: {"names": "exact"})
+    seams: dict[str, Any] = field(default_factory=dict)
 
     def open(self) -> Snowflake:
         settings = {"database": self.database, "schema": "CRM", "network_timeout_s": 5, **self.given}
-        return Snowflake.from_env(self.server.variables, **settings)
+        return Snowflake(settings_from(self.server.variables, **settings), **self.seams)
 
     def read(self, target: str) -> pa.Table | None:
         with self.server.reader() as reader:
