@@ -57,7 +57,7 @@ def run_block(block: Block, folder: Path, environment: dict[str, str]) -> subpro
         env={**inherited, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 

@@ -58,7 +58,7 @@ def walk(page: str, folder: Path, org: SandboxProcess, environment: dict[str, st
         if "practice" not in block.tags:
             continue
         script = [word.replace(ADDRESS, address) for word in script_of(block)]
-        done = subprocess.run(script, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(script, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, f"{block.place}\n{block.text}\n{done.stdout}\n{done.stderr}"
         printed.append(done.stdout)
         org.control("advance", seconds=2)

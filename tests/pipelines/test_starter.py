@@ -54,7 +54,7 @@ def test_crontab_line_survives_odd_folder_names(tmp_path: Path) -> None:
     assert command is not None
     assert not re.search(r"(?<!\\)%", command[1]), "cron ends the command at a bare percent sign"
     as_shell_sees_it = command[1].replace(r"\%", "%").split(" && ")[0] + " && pwd"
-    shown = subprocess.run(["sh", "-c", as_shell_sees_it], capture_output=True, text=True, check=True, timeout=10)
+    shown = subprocess.run(["sh", "-c", as_shell_sees_it], capture_output=True, text=True, check=True, timeout=300)
     assert shown.stdout.strip() == str(folder)
 
 
