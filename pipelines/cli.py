@@ -129,8 +129,11 @@ def plan(session: Session, pipeline: str, streams: Sequence[str]) -> None:
 @reporting
 @click.pass_obj
 def run(session: Session, pipeline: str, streams: Sequence[str], allow_deletes: bool, log_format: LogFormat) -> None:
-    """Sync once: all at first, then what changed."""
-    from syncline.pipelines.runner import run as sync
+    """Sync once: all at first, then what changed.
+
+    Streams for which a proof is due (verify_every) are compared with the source afterwards, and mended.
+    """
+    from syncline.pipelines.scheduled import run_scheduled as sync
 
     found = load(pipeline)
     work = partial(sync, found, streams=streams, allow_deletes=allow_deletes)

@@ -45,7 +45,7 @@ class Stream:
     copied. ``where`` is a filter in the source's own language. ``cursor`` and ``key`` replace what the source's
     description suggests. ``overlap`` is how far below the watermark a window starts. ``target`` is the table, the
     stream's name when left out. ``full_every`` reads the whole stream again that often, which also finds deletions no
-    feed reports.
+    feed reports. ``verify_every`` compares every key and cursor that often, after a run, and mends what differs.
 
     Durations are a ``timedelta`` or a text such as ``"90s"``, ``"10m"``, ``"2h"``, ``"7d"``, ``"1w"``.
     """
@@ -60,6 +60,7 @@ class Stream:
     overlap: str | timedelta
     target: str
     full_every: str | timedelta | None
+    verify_every: str | timedelta | None
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class Stream:
         overlap: str | timedelta = "10m",
         target: str | None = None,
         full_every: str | timedelta | None = None,
+        verify_every: str | timedelta | None = None,
         **unknown: Never,
     ) -> None:
         check = _Check(f"stream {name}" if isinstance(name, str) else "a stream")
@@ -89,6 +91,7 @@ class Stream:
             "overlap": check.duration("overlap", overlap, most=OVERLAP_MAX),
             "target": check.target(name if target is None else target),
             "full_every": None if full_every is None else check.duration("full_every", full_every, least_s=1),
+            "verify_every": None if verify_every is None else check.duration("verify_every", verify_every, least_s=1),
         }
         for setting, value in values.items():
             object.__setattr__(self, setting, value)
@@ -101,6 +104,10 @@ class Stream:
     @property
     def full_every_duration(self) -> timedelta | None:
         return None if self.full_every is None else parse_duration(self.full_every)
+
+    @property
+    def verify_every_duration(self) -> timedelta | None:
+        return None if self.verify_every is None else parse_duration(self.verify_every)
 
 
 @dataclass(frozen=True, slots=True, init=False)

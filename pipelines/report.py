@@ -70,6 +70,7 @@ class RunReport:
     streams: dict[str, StreamReport] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     error: dict[str, str] | None = None
+    proof: Mapping[str, Json] | None = None
 
     def stream(self, name: str) -> StreamReport:
         return self.streams.setdefault(name, StreamReport(name))
@@ -101,5 +102,6 @@ class RunReport:
             "streams": {name: report.to_json() for name, report in self.streams.items()},
             "warnings": list(self.warnings),
             "error": self.error,
+            "proof": None if self.proof is None else dict(self.proof),
         }
         return cast("dict[str, Any]", scrubbed(document))
