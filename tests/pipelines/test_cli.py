@@ -75,9 +75,10 @@ def report_of(pipeline: str) -> RunReport:
 @pytest.fixture
 def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
     stub = Runner()
-    module = ModuleType("syncline.pipelines.runner")
-    module.run = module.reload = stub.run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for name, function in (("scheduled", "run_scheduled"), ("runner", "reload")):
+        module = ModuleType(f"syncline.pipelines.{name}")
+        setattr(module, function, stub.run)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     return stub
 
 
