@@ -275,4 +275,6 @@ def test_wrong_usage_exits_with_2(crm: Folder, words: tuple[str, ...]) -> None:
 
 
 def test_misspelt_command_suggests_the_right_one(crm: Folder) -> None:
-    assert "Did you mean 'reload'?" in crm.call("relaod", "crm").stderr.replace('"', "'")
+    said = crm.call("relaod", "crm").stderr
+    assert "Did you mean" in said
+    assert "'reload'" in said
