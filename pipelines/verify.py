@@ -1,12 +1,11 @@
 """Proof: compares source and target, says what is missing, extra, stale or different, and mends exactly that.
 
-Nothing is written but a temporary folder and staging tables that are dropped; with ``repair`` the differing keys are
-read anew and committed under the same laws as a run. See ``proving`` for how the comparison goes.
+Nothing is written but a landing set aside (``aside``) and staging tables that are dropped; with ``repair`` what differs
+is read anew and committed under the same laws as a run. See ``proving`` for how the comparison goes.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +13,7 @@ from typing import Any, cast
 
 from syncline.connectors.connector import StreamSchema
 from syncline.connectors.errors import ConfigError
+from syncline.pipelines.aside import cleared, landing_aside
 from syncline.pipelines.context import Context, Seams
 from syncline.pipelines.events import Events
 from syncline.pipelines.extract import extract_all
@@ -27,7 +27,6 @@ from syncline.pipelines.runner import describe
 from syncline.pipelines.sampling import Sample
 from syncline.pipelines.stop import StopSignal
 from syncline.pipelines.task import NEVER, fingerprint, make_reload
-from syncline.sinks.landing import Landing
 from syncline.sinks.manifest import text_of
 from syncline.sinks.warehouse import DIFFERENCES_MAX, Comparer, Difference, Kind, Watermark
 from syncline.state.run_id import new_run_id
@@ -147,14 +146,14 @@ def verify(
 def _looking(
     pipeline: Pipeline, streams: Sequence[str], events: Events, stop: StopSignal, seams: Seams
 ) -> Iterator[Context]:
-    """A context whose landing is a temporary folder. Its state is the pipeline's, under a name of its own, so that a
-    job that a killed proof left at the source is found and removed by the next one."""
-    with tempfile.TemporaryDirectory(prefix="syncline-verify-") as folder:
+    """A context whose landing is set aside. Its state is the pipeline's, under a name of its own, so that a job that a
+    killed proof left at the source is found and removed by the next one."""
+    with landing_aside(pipeline) as landing:
         aside = Pipeline(
             pipeline.name,
             pipeline.source,
             pipeline.select(streams),
-            landing=Landing(folder),
+            landing=landing,
             warehouse=pipeline.warehouse,
             state=pipeline.state,
             workers=pipeline.workers,
@@ -163,7 +162,7 @@ def _looking(
         report = RunReport(new_run_id(started_at, seams.random), pipeline.name, started_at, "verify")
         context = Context(aside, report, events, stop, seams=seams, scope=scope_of(pipeline.name))
         try:
-            with context.state.lease(context.scope, LEASE_TTL_S) as lease, heartbeat(context, lease):
+            with context.state.lease(context.scope, LEASE_TTL_S) as lease, heartbeat(context, lease), cleared(pipeline):
                 yield context
         finally:
             pipeline.warehouse.close()

@@ -117,6 +117,19 @@ class Landing:
     def __repr__(self) -> str:
         return f"Landing({self.url!r})"
 
+    def below(self, folder: str) -> Landing:
+        """A landing of its own in a folder of this bucket, opened in the same way; ``folder`` is no pipeline's.
+
+        Raises:
+            ValueError: this landing is not in a bucket.
+        """
+        if self.bucket is None:
+            raise ValueError(f"{self.url} is not in a bucket")
+        landing = Landing("memory://", file_bytes_max=self.file_bytes_max, random=self._random)
+        place = parse_url(f"{self.url}/{folder}", self.bucket.settings)
+        landing.url, landing.bucket, landing._open = place.url, place.bucket, place.open
+        return landing
+
     @property
     def store(self) -> ObjectStore:
         """What keeps the objects; for upkeep, which looks behind the manifests."""
