@@ -72,7 +72,10 @@ def unit_of(
     marks: Sequence[Mark],
     manifests: Mapping[str, Manifest],
 ) -> CommitUnit:
-    """One transaction of these tables and marks; tables in sorted order, the run's row told of their rows."""
+    """One transaction of these tables and marks; tables in sorted order, the run's row told of their rows.
+
+    A run commits more than once where its streams commit each by itself, or where an heir finishes what it left.
+    """
     return CommitUnit(
         pipeline=context.pipeline.name,
         run_id=run_id,
@@ -84,6 +87,7 @@ def unit_of(
             "version": syncline.__version__,
             "rows": {name: manifest.rows for name, manifest in manifests.items()},
         },
+        again=run_id != context.report.run_id or context.pipeline.commit == "each",
     )
 
 

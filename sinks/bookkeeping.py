@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -138,6 +138,40 @@ def _stamp(value: datetime | None) -> exp.Expr:
 def lock(place: Place, dialect: Dialect) -> str:
     """Keeps other writers away from the bookkeeping until this transaction ends, where the dialect has such a thing."""
     return dialect.lock.format(table=dialect.render(place.table(WATERMARKS_TABLE)))
+
+
+def write_run(
+    run: Callable[[str], Sequence[Sequence[Any]]],
+    unit: CommitUnit,
+    committed_at: datetime,
+    place: Place,
+    dialect: Dialect,
+) -> None:
+    """Writes the run's row by ``run``, which sends a statement; what it committed before stays told of."""
+    if unit.again and (found := run(select_run(unit, place, dialect))):
+        run(delete_run(unit, place, dialect))
+        unit = replace(unit, run=unit.told_with([json.loads(told) for (told,) in found]))
+    run(insert_run(unit, committed_at, place, dialect))
+
+
+def select_run(unit: CommitUnit, place: Place, dialect: Dialect) -> str:
+    query = fill(
+        "SELECT run FROM runs WHERE pipeline = :pipeline AND run_id = :run_id ORDER BY committed_at",
+        {"runs": place.table(RUNS_TABLE)},
+        pipeline=text(unit.pipeline),
+        run_id=text(unit.run_id),
+    )
+    return dialect.render(query)
+
+
+def delete_run(unit: CommitUnit, place: Place, dialect: Dialect) -> str:
+    statement = fill(
+        "DELETE FROM runs WHERE pipeline = :pipeline AND run_id = :run_id",
+        {"runs": place.table(RUNS_TABLE)},
+        pipeline=text(unit.pipeline),
+        run_id=text(unit.run_id),
+    )
+    return dialect.render(statement)
 
 
 def insert_run(unit: CommitUnit, committed_at: datetime, place: Place, dialect: Dialect) -> str:

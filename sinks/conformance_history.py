@@ -31,6 +31,16 @@ class RunHistoryLaws:
         assert history.committed_runs("another") == {}
         warehouse.close()
 
+    def test_a_run_that_commits_stream_by_stream_is_told_of_once_with_all_its_rows(self, trial: Trial) -> None:
+        warehouse = trial.house.open()
+        first = replace(trial.stage(warehouse, Change([record("1")])), run={"kind": "run", "rows": {"Account": 1}})
+        warehouse.commit(first)
+        more = trial.stage(warehouse, Change([record("1"), record("2")], stream="Contact"))
+        warehouse.commit(replace(more, run_id=first.run_id, run={"kind": "run", "rows": {"Contact": 2}}, again=True))
+        told = cast("RunHistory", warehouse).committed_runs(PIPELINE)
+        assert told == {first.run_id: CommittedRun(first.run_id, "run", {"Account": 1, "Contact": 2})}
+        warehouse.close()
+
     def test_a_run_that_lost_the_fence_is_not_told_of_fenced_commit(self, trial: Trial) -> None:
         trial.run(Change([record("1")]))
         warehouse = trial.house.open()

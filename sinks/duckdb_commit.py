@@ -40,7 +40,7 @@ def commit(
         for match in matches:
             stream = match.plan.stream
             counts[stream] = _write_stream(session, Merge(match, committed_at), loaded[stream].compare_rows_max)
-        session.run(bookkeeping.insert_run(unit, committed_at, place, DUCKDB))
+        bookkeeping.write_run(session.run, unit, committed_at, place, DUCKDB)
     return CommitCounts(committed_at=committed_at, tables=counts)
 
 

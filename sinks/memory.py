@@ -146,7 +146,7 @@ class Memory:
             check_owners(unit.pipeline, {mark.stream: mark.target for mark in unit.marks}, _owners(state), str)
             for plan in sorted(unit.tables, key=lambda plan: plan.stream):
                 counts[plan.stream] = _merge(plan, state.tables[plan.target], self._rows(plan), committed_at)
-            state.runs.append({"run_id": unit.run_id, "pipeline": unit.pipeline, "run": dict(unit.run)})
+            _write_run(state, unit)
             self.storage.state = state
         self._staged.clear()
         return CommitCounts(committed_at=committed_at, tables=counts)
@@ -166,6 +166,13 @@ class Memory:
         if plan.stream not in self._staged:
             raise SynclineError("use staged rows", plan.target, "they were not loaded by this warehouse")
         return self._staged[plan.stream]
+
+
+def _write_run(state: State, unit: CommitUnit) -> None:
+    ours = [each for each in state.runs if (each["pipeline"], each["run_id"]) == (unit.pipeline, unit.run_id)]
+    told = unit.told_with([each["run"] for each in ours])
+    others = [each for each in state.runs if each not in ours]
+    state.runs = [*others, {"run_id": unit.run_id, "pipeline": unit.pipeline, "run": told}]
 
 
 def _owners(state: State) -> list[tuple[str, str, str]]:

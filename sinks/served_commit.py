@@ -46,7 +46,7 @@ def commit(
             one = doubles.make_one(match, session.run, lambda text: session.change(text)[0], RowCounts())
             written = write(session, merge_of(match, staged, committed_at), staged)
             counts[stream] = replace(written, doubled=one.doubled)
-        session.run(bookkeeping.insert_run(unit, committed_at, place, dialect))
+        bookkeeping.write_run(session.run, unit, committed_at, place, dialect)
     return CommitCounts(committed_at=committed_at, tables=counts)
 
 

@@ -121,7 +121,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class CommitUnit:
-    """Everything one transaction does. ``run`` is JSON for the run's row in ``_syncline_runs``."""
+    """Everything one transaction does. ``run`` is JSON for the run's row in ``_syncline_runs``.
+
+    A run has one row. ``again`` says that it may have committed other streams before: the row then tells of both.
+    """
 
     pipeline: str
     run_id: str
@@ -129,6 +132,14 @@ class CommitUnit:
     tables: Sequence[TablePlan]
     marks: Sequence[Mark]
     run: Mapping[str, Any] = field(default_factory=dict)
+    again: bool = False
+
+    def told_with(self, before: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """``run`` after what the run's row told before, with the rows of all its streams."""
+        told: dict[str, Any] = {}
+        for each in (*before, self.run):
+            told = {**told, **each, "rows": {**told.get("rows", {}), **each.get("rows", {})}}
+        return told
 
 
 @dataclass(frozen=True, slots=True)

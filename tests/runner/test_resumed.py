@@ -181,3 +181,27 @@ def test_an_empty_stream_that_was_sealed_is_found_again(world: World) -> None:
     world.source.insert("Empty", [{"Id": "1", "Name": "late", "SystemModstamp": world.clock() - timedelta(minutes=5)}])
     world.run()
     assert world.equal()
+
+
+# ---- one run, one row ----
+
+
+def told_runs(world: World) -> list[tuple[str, dict[str, int]]]:
+    rows = world.query("SELECT run_id, run FROM _syncline_runs ORDER BY committed_at, run_id")
+    return [(run_id, json.loads(run)["rows"]) for run_id, run in rows]
+
+
+def test_a_run_whose_streams_commit_one_by_one_has_one_row(world: World) -> None:
+    report = world.run(world.pipeline(commit="each"))
+    assert told_runs(world) == [(report.run_id, {"Account": 25, "Contact": 25})]
+
+
+def test_a_run_that_two_others_finished_has_one_row(world: World) -> None:
+    """It sealed both streams and died; one heir syncs only the first of them, the next the other."""
+    sealed_and_stopped(world)
+    world.run(streams=["Account"])
+    world.run()
+    told = told_runs(world)
+    assert len({run_id for run_id, _ in told}) == len(told)
+    assert told[-1][1] == {"Account": 25, "Contact": 25}
+    assert world.equal()

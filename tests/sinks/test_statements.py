@@ -136,6 +136,8 @@ def test_bookkeeping_is_as_reviewed() -> None:
         ("first fence", bookkeeping.move_watermark(unit, first, NOW, PLACE, DUCKDB)),
         ("later fence", bookkeeping.move_watermark(unit, later, NOW, PLACE, DUCKDB)),
         ("run", bookkeeping.insert_run(unit, NOW, PLACE, DUCKDB)),
+        ("what the run told before", bookkeeping.select_run(unit, PLACE, DUCKDB)),
+        ("its row, to be replaced", bookkeeping.delete_run(unit, PLACE, DUCKDB)),
     ]
     check_snapshot("duckdb_bookkeeping", statements)
 

@@ -112,3 +112,17 @@ SELECT
   CAST('2024-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ),
   CAST('2024-02-03 04:05:06.000789+00:00' AS TIMESTAMPTZ),
   '{"note": "it''s"}';
+
+-- what the run told before
+SELECT
+  "run"
+FROM "crm"."main"."_syncline_runs"
+WHERE
+  "pipeline" = 'crm' AND "run_id" = '20240203T040506-abc'
+ORDER BY
+  "committed_at" NULLS FIRST;
+
+-- its row, to be replaced
+DELETE FROM "crm"."main"."_syncline_runs"
+WHERE
+  "pipeline" = 'crm' AND "run_id" = '20240203T040506-abc';
