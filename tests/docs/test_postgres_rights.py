@@ -20,7 +20,7 @@ from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.runner import reload, run
 from syncline.sinks import Landing, Postgres
 from syncline.state import PostgresState
-from tests.docs.pages import blocks, read
+from tests.docs.pages import ROOT, blocks, read
 from tests.runner.world import Collected
 from tests.servers.postgres import PgAddress, PgServer
 
@@ -114,7 +114,7 @@ def test_the_page_s_rights_are_enough_for_runs_and_for_readers(setup: Setup, tmp
 
 
 NEEDED = [
-    statement for statement in (listed() if Path(PAGE).exists() else []) if re.search(r"\bTO syncline$", statement)
+    statement for statement in (listed() if (ROOT / PAGE).exists() else []) if re.search(r"\bTO syncline$", statement)
 ]
 
 

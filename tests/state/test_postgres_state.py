@@ -70,6 +70,36 @@ def test_nothing_is_connected_before_it_is_used() -> None:
     PostgresState("postgresql://nobody@127.0.0.1:1/nowhere").close()
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("schema", ""),
+        ("schema", "x" * 64),
+        ("schema", "a\0b"),
+        ("connect_timeout_s", 0),
+        ("connect_timeout_s", 3601),
+        ("statement_timeout_s", 0.5),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_when_the_state_is_made(setting: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=setting) as caught:
+        PostgresState("postgresql://u@127.0.0.1/db", **{setting: value})  # type: ignore[arg-type]
+    assert caught.value.hint
+
+
+def test_a_missing_driver_is_told_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="psycopg") as caught:
+        PostgresState("postgresql://u@127.0.0.1/db")
+    assert "syncline[postgres]" in caught.value.hint
+
+
+def test_a_state_shows_where_it_is_and_no_password() -> None:
+    """NO-SECRETS."""
+    state = PostgresState("postgresql://u:s3cret-word@127.0.0.1/db?sslpassword=s3cret-too", schema="s")
+    assert repr(state) == "PostgresState('postgresql://u@127.0.0.1/db', schema='s')"
+
+
 def test_the_history_is_bounded(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """BOUNDED."""
     monkeypatch.setattr(postgres, "RUNS_KEPT", 3)
