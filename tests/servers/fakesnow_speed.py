@@ -23,10 +23,11 @@ UNUSED = (
     *("numeric_agg_implicit_cast", "object_construct", "regex_replace", "regex_substr", "result_scan", "split"),
     *("sequence_nextval", "show_databases", "show_functions", "show_parameters", "show_procedures", "show_users"),
     *("show_warehouses", "to_date", "to_decimal", "to_timestamp", "to_variant", "try_parse_json", "update_variables"),
+    "extract_text_length",
 )
 
 WHOLE: dict[str, type[exp.Expr]] = {
-    **dict.fromkeys(("create_database", "extract_text_length", "create_stage", "create_file_format"), exp.Create),
+    **dict.fromkeys(("create_database", "create_stage", "create_file_format"), exp.Create),
     **dict.fromkeys(("show_schemas", "show_tables_etc", "show_columns", "show_stages", "show_sequences"), exp.Show),
     "create_table_as": exp.Create,
     "show_keys": exp.Show,
@@ -35,7 +36,7 @@ WHOLE: dict[str, type[exp.Expr]] = {
     "list_stage": exp.ListStage,
     "put_stage": exp.Put,
 }
-"""Rewritings of whole statements of one kind. The lengths of texts that ALTER adds are never asked for."""
+"""Rewritings of whole statements of one kind."""
 
 PARTS: dict[str, tuple[type[exp.Expr], ...]] = {
     **dict.fromkeys(
