@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from posixpath import dirname
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 from sqlglot import exp
@@ -34,6 +34,7 @@ from syncline.sinks.redshift_unfit import unfit_value
 
 if TYPE_CHECKING:
     from syncline.sinks.landing import Landing
+    from syncline.sinks.object_store import Inventory
     from syncline.sinks.session import Session
 
 SCRATCH = "for=redshift"
@@ -230,11 +231,14 @@ class Scratch:
         return made
 
     def clear(self) -> None:
-        for key in self.keys:
-            try:
+        """With what killed runs left of the stream: the lease lets one run of a pipeline load at a time."""
+        stream = "/".join(self.folder.split("/")[:3])
+        try:
+            left = [each.key for each in cast("Inventory", self.landing.store).objects(stream)]
+            for key in {*self.keys, *left}:
                 self.landing.store.remove(key)
-            except SynclineError as error:
-                _log.info("%s", error)  # nobody reads it again, and `syncline landing expire` takes it away
+        except SynclineError as error:
+            _log.info("%s", error)  # nobody reads it, and the next load tries again
 
 
 @contextmanager

@@ -113,6 +113,18 @@ def test_a_file_with_other_rows_than_its_manifest_says_stops_the_run_counted_hop
     warehouse.close()
 
 
+def test_what_a_killed_load_left_goes_with_the_next_load_of_the_stream(
+    trial: Trial, fake_redshift: FakeRedshift
+) -> None:
+    client, root = fake_redshift.server.bucket.client, f"landing/{SCRATCH}/trial"
+    for stream in ("Account", "Contact"):
+        key = f"{root}/{stream}/dt=2024-01-01/run=killed/0.manifest"
+        client.put_object(Bucket=fake_redshift.bucket, Key=key, Body=b"{}")
+    trial.run(Change([record("1")]))
+    [left] = [each for each in keys(fake_redshift) if SCRATCH in each]
+    assert left.startswith(f"{root}/Contact/")
+
+
 # ---- by position, exactly ----
 
 
