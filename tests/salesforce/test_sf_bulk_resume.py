@@ -173,12 +173,12 @@ def test_a_stop_while_a_job_is_being_made_waits_for_its_name_and_removes_it(site
     site.org.inject("slow", method="POST", path="*/jobs/query", delay_s=0.5)
     with ThreadPoolExecutor(1) as pool:
         making = pool.submit(lambda: list(extraction.slices(None, forget)))
-        give_up = time.monotonic() + 10
+        give_up = time.monotonic() + 300
         while not site.org.jobs() and time.monotonic() < give_up:
             time.sleep(0.005)
         source.close()
         with pytest.raises(Stopped):
-            making.result(5)
+            making.result(300)
     extraction.close("abandoned")
     assert site.org.jobs() == []
 
