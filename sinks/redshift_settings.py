@@ -6,7 +6,8 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import Any, Final, Literal, Never, TypeAlias
 
 from syncline.connectors.errors import ConfigError
@@ -42,6 +43,10 @@ KEEPALIVE_IDLE_S: Final = 60
 KEEPALIVE_INTERVAL_S: Final = 15
 KEEPALIVE_COUNT: Final = 8
 
+_KINDS: Final[Mapping[str, type]] = {"int": int, "bool": bool}
+_TAKES: Final[Mapping[type, str]] = {int: "write a whole number", bool: "write True or False", str: "write a text"}
+"""By the type that a setting is declared with; the others are texts."""
+
 _ROLE = r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+"
 
 
@@ -72,6 +77,13 @@ class Settings:
     connect_timeout_s: int = 30
 
     def __post_init__(self) -> None:
+        for each in fields(self):
+            kind = _KINDS.get(str(each.type), str)
+            value = getattr(self, each.name)
+            fits = isinstance(value, Secret | None) if each.name == "password" else type(value) is kind
+            if not fits:
+                shown = "a secret" if each.name == "password" else repr(value)
+                _wrong(each.name, f"{shown} is not what it takes", _TAKES[kind])
         for setting in ("schema", "staging_schema"):
             # Redshift folds them in any case; so the catalog is asked for what it has.
             object.__setattr__(self, setting, getattr(self, setting).encode().lower().decode())
@@ -169,6 +181,7 @@ def settings_from(environ: Mapping[str, str] | None, **given: Any) -> Settings:
     Raises:
         ConfigError: something is missing or contradicts itself; it names the settings.
     """
+    _check_names(given)
     source = os.environ if environ is None else environ
     found = {name.lower(): value for name in VARIABLES if (value := source.get(PREFIX + name, "").strip())}
     settings: dict[str, Any] = {**found, **{name: value for name, value in given.items() if value is not None}}
@@ -186,6 +199,15 @@ def settings_from(environ: Mapping[str, str] | None, **given: Any) -> Settings:
         wanted = ", ".join(PREFIX + name.upper() for name in missing)
         _wrong(wanted, "missing", "set it in the environment or in .env, or give it to Redshift.from_env(...)")
     return Settings(**settings)
+
+
+def _check_names(given: Mapping[str, Any]) -> None:
+    known = [each.name for each in fields(Settings)]
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"its settings are {', '.join(known)}"
+            _wrong(name, "there is no setting of this name", hint)
 
 
 def _is_loopback(host: str) -> bool:
