@@ -23,7 +23,7 @@ from syncline.connectors.errors import CountMismatch, QuotaReached, Stopped, Tra
 from syncline.pipelines.checkpoint import Checkpoint, LandedSlice
 from syncline.pipelines.context import Context
 from syncline.pipelines.digest import DIGEST_BYTES, pack
-from syncline.pipelines.resume import remove_job, resume_or_begin
+from syncline.pipelines.resume import discard_unsealed, remove_job, resume_or_begin
 from syncline.pipelines.sieve import Sieve
 from syncline.pipelines.task import Task
 from syncline.sinks.manifest import Manifest
@@ -267,7 +267,7 @@ class Reading:
         """After a failure that a retry cannot mend the job is aborted, so its slices are of no more use."""
         with self.lock:
             self.context.remember({self.name: replace(self.task.base, checkpoint=None)})
-        self.context.landing.discard(self.checkpoint.files())
+        discard_unsealed(self.context, self.name, self.checkpoint)
 
     def check_counts(self, extraction: Extraction) -> None:
         """COUNTED-HOPS against the source's own count, asked again when fewer rows came than it first said.

@@ -27,10 +27,18 @@ def resume_or_begin(context: Context, task: Task, run_id: str, started_at: datet
     earlier = Checkpoint.from_json(task.base.checkpoint)
     if earlier.run_id == run_id and still_valid(earlier, task):
         return earlier
-    if not earlier.sealed:
-        context.landing.discard(earlier.files())
+    discard_unsealed(context, task.schema.name, earlier)
     fresh.token = earlier.token  # the connector removes the old job, or goes on with it if it is the same query
     return fresh
+
+
+def discard_unsealed(context: Context, stream: str, checkpoint: Checkpoint) -> None:
+    """Removes the files that a checkpoint names, unless a manifest names them as well: whoever sealed it may have died,
+    or lost the reply, before the checkpoint said so (SEALED-MANIFEST)."""
+    if checkpoint.sealed or not checkpoint.files():
+        return
+    if context.landing.find(context.pipeline.name, stream, checkpoint.run_id) is None:
+        context.landing.discard(checkpoint.files())
 
 
 def is_taken(context: Context, tasks: Sequence[Task], run_id: str) -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import pytest
+
 from syncline.sinks.duckdb import DuckDB
-from tests.runner.test_outcomes import killed_at
+from tests.runner.faults import Killed, Plan, faulty
+from tests.runner.test_outcomes import killed_at, strike_named
 from tests.runner.world import World
 
 
@@ -43,4 +47,20 @@ def test_streams_of_a_warehouse_put_back_come_forward_together_one_transaction(w
     noted = Noted(DuckDB(str(world.database)))
     world.run(world.pipeline(warehouse=noted))
     assert noted.moved[0] == ["Account", "Contact"]
+    assert world.equal()
+
+
+def test_files_of_a_manifest_sealed_in_the_last_moment_are_never_removed_sealed_manifest(world: World) -> None:
+    """The run dies between sealing and writing that down, and a reload moves the watermark past its window."""
+    plan = Plan(kind="kill-after")
+    plan.around = strike_named(plan, "landing.seal", 0)  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        world.run(faulty(world.pipeline(workers=1), plan))
+    world.reload("Account", "Contact")
+    world.run()
+    landing = world.folder / "landing"
+    manifests = [json.loads(path.read_bytes()) for path in landing.glob("**/_manifests/*.json")]
+    files = [landing / entry["path"] for each in manifests for entry in each["files"]]
+    assert len(manifests) >= 3
+    assert [str(each) for each in files if not each.exists()] == []
     assert world.equal()
