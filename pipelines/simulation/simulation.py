@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from obstore.store import MemoryStore
 
@@ -69,6 +69,9 @@ class Simulation:
         self._skew = timedelta()
         self._broken: LawBroken | None = None
         self._restored = False
+        self._reload_broke_off = False
+        self._lost: set[str] = set()
+        """What only a state knew of that is gone."""
         self._kept: object = None
         self._files = ExitStack()
         self._new_landing()
@@ -129,6 +132,10 @@ class Simulation:
         self.source.settle()
         self.run_well()
         self.book.check_equal(self.house.look())
+        if self._reload_broke_off:
+            self.run_well("reload")
+            self.run_well()  # a reload that goes on with an old snapshot moves the watermark back to it
+            self.book.check_equal(self.house.look())
         self._check_leftovers()
         self._require_idle()
         self.book.check_equal(self.house.look())
@@ -142,10 +149,10 @@ class Simulation:
         what = f"nothing was new, and the run is {report.status} after {report.warehouse_statements} statements"
         raise LawBroken("IDLE-IS-FREE", what)
 
-    def run_well(self) -> RunReport:
-        """A run that nothing disturbs; it must succeed."""
-        process = Process(self)
-        report = self.run(process, Random(0), allow_deletes=True)
+    def run_well(self, kind: Literal["run", "reload"] = "run") -> RunReport:
+        """A run, or a reload of every stream, that nothing disturbs; it must succeed."""
+        process = Process(self, kind)
+        report = self.run(process, Random(f"well {self.history.seed} {self.tally.runs}"), allow_deletes=True)
         if isinstance(report, BaseException):
             raise LawBroken("LOUD", f"a run that nothing disturbed failed: {report!r}") from report
         return report
@@ -162,7 +169,8 @@ class Simulation:
         outcome: RunReport | BaseException
         try:
             if process.kind == "reload":
-                chosen = [random.choice(list(self.source.streams)).name]
+                names = [stream.name for stream in self.source.streams]
+                chosen = names if allow_deletes else [random.choice(names)]
                 outcome = runner.reload(pipeline, streams=chosen, **options)
             else:
                 outcome = runner.run(pipeline, **options)
@@ -177,7 +185,11 @@ class Simulation:
         self._tell(f"{process.kind}: {_word(outcome)}" + "".join(f"\n     {each}" for each in process.struck))
         if self._broken is not None:
             raise self._broken
-        if isinstance(outcome, RunReport):
+        if not isinstance(outcome, RunReport):
+            self._reload_broke_off |= process.kind == "reload"
+            if id(process) in self._elsewhere:
+                self._lost |= set(self.source.leftovers())
+        else:
             self._check_success(outcome, started, marks_before)
         return outcome
 
@@ -243,6 +255,8 @@ class Simulation:
 
     def _accident(self, kind: str, random: Random) -> None:
         self._tell(kind)
+        if kind == "lose state":
+            self._lost |= set(self.source.leftovers())
         if kind == "back up warehouse":
             self._kept = self.house.keep()
         elif kind == "restore warehouse" and self._kept is not None:
@@ -285,9 +299,9 @@ class Simulation:
             self.book.check_claim(stream.name, claimed, found.rows.get(stream.target, {}), "COMPLETE-WINDOW")
 
     def _check_leftovers(self) -> None:
-        left = [*self.source.leftovers(), *self.house.leftovers()]
+        left = {*self.source.leftovers(), *self.house.leftovers()} - self._lost
         if left:
-            raise LawBroken("nothing outlives the next run", ", ".join(left))
+            raise LawBroken("nothing outlives the next run", ", ".join(sorted(left)))
         self._state.swap(PIPELINE, require_given_back)
 
     def _tell(self, text: str) -> None:

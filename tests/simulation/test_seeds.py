@@ -1,0 +1,65 @@
+"""Histories drawn from seeds: days and weeks of runs among changes, faults, kills, accidents and other runs.
+
+``pytest tests/simulation --seed N`` plays one history exactly as it was; ``--seeds N`` draws that many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from syncline.pipelines.simulation.checking import play, require_laws
+from syncline.pipelines.simulation.history import History, draw_history
+from syncline.pipelines.simulation.practice_org import CHANGES, DAMAGES
+from syncline.pipelines.simulation.process import Tally
+from tests.simulation.worlds import practice_org
+
+SEEDS = 500
+BATCH = 25
+
+
+def history(seed: int) -> History:
+    return draw_history(seed, CHANGES, DAMAGES)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seeds" not in metafunc.fixturenames:
+        return
+    one = metafunc.config.getoption("--seed", default=None)
+    count = metafunc.config.getoption("--seeds", default=None) or SEEDS
+    spans = [range(one, one + 1)] if one is not None else list(_batches(count))
+    metafunc.parametrize("seeds", spans, ids=[f"{each.start}-{each.stop - 1}" for each in spans])
+
+
+def _batches(count: int) -> Iterator[range]:
+    return (range(start, min(start + BATCH, count)) for start in range(0, count, BATCH))
+
+
+def test_every_law_holds_in_histories_drawn_by_chance(seeds: range) -> None:
+    tally = Tally()
+    for seed in seeds:
+        tally.add(require_laws(history(seed), practice_org))
+    assert tally.histories == len(seeds)
+
+
+def test_a_seed_repeats_its_history_exactly() -> None:
+    """With overlapping runs, kills, DuckDB and SQLite among what is repeated."""
+    for seed in (10, 49):
+        one, other = (play(history(seed), practice_org) for _ in range(2))
+        assert one.operations == other.operations
+        assert one.told == other.told
+
+
+def test_histories_hold_everything_that_can_happen() -> None:
+    drawn = [history(seed) for seed in range(SEEDS)]
+    steps = [step for each in drawn for step in each.steps]
+    assert {step.what for step in steps if step.kind == "change"} == set(CHANGES)
+    assert {kind for step in steps for _, kind in step.faults} >= {"before", "after", "kill", "slow", "twice", *DAMAGES}
+    kinds = {"reload", "overlap", "back up warehouse", "restore warehouse", "lose state", "lose landing", "skew"}
+    assert {step.kind for step in steps} >= kinds
+    assert {(each.house, each.state) for each in drawn} >= {
+        ("memory", "memory"),
+        ("memory", "sqlite"),
+        ("duckdb", "memory"),
+    }
