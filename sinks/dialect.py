@@ -233,8 +233,8 @@ class Place:
         return exp.table_(name, db=self.schema, catalog=self.catalog or None, quoted=True)
 
     def schema_table(self) -> exp.Table:
-        """The schema itself, as CREATE SCHEMA names it."""
-        return exp.table_(self.schema, db=self.catalog or None, quoted=True)
+        """The schema itself, as CREATE SCHEMA names it; spelled as the user said it, like that of its tables."""
+        return exp.table_(found(self.schema), db=self.catalog or None, quoted=True)
 
 
 def found(name: str) -> exp.Identifier:

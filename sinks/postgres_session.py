@@ -92,7 +92,8 @@ class PostgresSession:
         try:
             said = self._connection.execute(b"COMMIT").statusmessage
         except psycopg.Error as error:
-            if error.sqlstate and not self._connection.closed:
+            answered = error.sqlstate and not error.sqlstate.startswith(_UNSETTLED)
+            if answered and not self._connection.closed:
                 raise translate(error, "COMMIT", self._shown) from error  # refused, and the server says so
             hint = "the watermark's run id tells; the next run looks before it does anything"
             raise CommitUnknown("commit", self._shown, first_line(error), hint) from error
@@ -110,6 +111,10 @@ class PostgresSession:
         except psycopg.Error as error:
             raise translate(error, statement, self._shown) from error
 
+
+_UNSETTLED = ("08", "40003", "57P")
+"""Of a COMMIT these settle nothing: a server that stops, or a pooler before it whose server is gone, says them whether
+the transaction stands or not (PostgreSQL manual, appendix A)."""
 
 _HINT_RIGHTS = "grant what docs/warehouses.md lists for Postgres"
 _AGAIN = "run again; if it stays, look at the database server's log"

@@ -14,7 +14,15 @@ import pyarrow as pa
 import pytest
 from psycopg import sql
 
-from syncline.connectors.errors import ConfigError, DataError, FenceLost, SignInError, SynclineError, Transient
+from syncline.connectors.errors import (
+    CommitUnknown,
+    ConfigError,
+    DataError,
+    FenceLost,
+    SignInError,
+    SynclineError,
+    Transient,
+)
 from syncline.connectors.postgres_url import parse_postgres_url
 from syncline.sinks import postgres_session
 from syncline.sinks.landing import Landing
@@ -253,6 +261,15 @@ def test_a_transaction_that_failed_before_is_never_taken_for_committed(proxy: Pg
     with pytest.raises(Transient, match="answered ROLLBACK"), session.transaction(), suppress(SynclineError):
         session.run("SELECT 1 / 0")
     session.close()
+
+
+@pytest.mark.parametrize("sqlstate", ["57P01", "08P01", "40003"])
+def test_an_answer_to_commit_that_settles_nothing_is_an_unknown_outcome(place: Place, sqlstate: str) -> None:
+    """KNOWN-OUTCOME: never done again. A pooler whose server is gone says so, over a connection that still stands."""
+    place.proxy.strike = once(sqlstate, "COMMIT")
+    with pytest.raises(CommitUnknown):
+        place.trial.run(Change([record("1", "new", 2)]))
+    assert place.pauses == []
 
 
 def test_what_a_database_sets_for_its_transactions_does_not_reach_a_run(place: Place) -> None:

@@ -10,6 +10,11 @@ import pytest
 from syncline.connectors.errors import ConfigError
 from syncline.connectors.secret import Secret
 from syncline.sinks import Postgres
+from syncline.sinks.dialect import Dialect, Place
+from syncline.sinks.postgres_dialect import POSTGRES
+from syncline.sinks.redshift_dialect import REDSHIFT
+from syncline.sinks.snowflake_dialect import SNOWFLAKE
+from syncline.sinks.targets import create_schema
 
 URL = "postgresql://loader:s3cret-word@127.0.0.1:5433/ware"
 
@@ -58,6 +63,14 @@ def test_a_schema_keeps_its_spelling_where_names_are_exact() -> None:
     """EXACT-NAMES."""
     assert Postgres(URL, "Crm", names="exact").settings.schemas == ("Crm", "Crm_staging")
     assert Postgres(URL, "Crm", staging_schema="Tmp").settings.schemas == ("crm", "Tmp")
+
+
+@pytest.mark.parametrize("dialect", [POSTGRES, SNOWFLAKE, REDSHIFT], ids=lambda dialect: dialect.name)
+def test_a_schema_is_made_as_its_tables_will_name_it(dialect: Dialect) -> None:
+    """EXACT-NAMES: where a table lives was said by the user, whatever is done to the source's names."""
+    place = Place("", "Tmp")
+    assert '"Tmp"' in create_schema(place, dialect)
+    assert '"Tmp".' in dialect.render(place.table("account"))
 
 
 def test_libpq_s_variables_say_where_the_database_is(monkeypatch: pytest.MonkeyPatch) -> None:
