@@ -30,7 +30,7 @@ from syncline.pipelines.cli_parts import (
     reporting,
     show,
 )
-from syncline.pipelines.cli_replay import replay
+from syncline.pipelines.cli_replay import replay, rewind
 from syncline.pipelines.cli_verify import verify
 
 if TYPE_CHECKING:
@@ -161,6 +161,7 @@ def reload(session: Session, pipeline: str, streams: Sequence[str], allow_delete
 
 main.add_command(verify)
 main.add_command(replay)
+main.add_command(rewind)
 
 
 @main.command()

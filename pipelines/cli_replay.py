@@ -1,4 +1,4 @@
-"""``syncline replay``: the tables anew from the landing, without the source."""
+"""``syncline replay`` and ``syncline rewind``: the tables from the landing, anew or as they were."""
 
 from __future__ import annotations
 
@@ -42,3 +42,26 @@ def replay(
     with following(log_format) as events, StopSignal().installed() as stop:
         report = play(found, warehouse, until=until, all_sealed=all_sealed, events=events, stop=stop, seams=Seams())
     show(session, "replay", report)
+
+
+@click.command()
+@pipeline_argument
+@click.option("--to", required=True, metavar="RUN", help="As the tables were when this run had committed.")
+@click.option("--allow-deletes", is_flag=True, help="Let it take away more than the pipeline's delete_share_max.")
+@following_runs
+@reporting
+@click.pass_obj
+def rewind(session: Session, pipeline: str, to: str, allow_deletes: bool, log_format: LogFormat) -> None:
+    """Undo what later runs did to the tables.
+
+    Rows and watermarks go back in one transaction, so the next run reads everything since then again.
+    """
+    from syncline.pipelines.console import following
+    from syncline.pipelines.context import Seams
+    from syncline.pipelines.rewind import rewind as go_back
+    from syncline.pipelines.stop import StopSignal
+
+    found = load(pipeline)
+    with following(log_format) as events, StopSignal().installed() as stop:
+        report = go_back(found, to=to, allow_deletes=allow_deletes, events=events, stop=stop, seams=Seams())
+    show(session, "run", report.to_json())

@@ -24,6 +24,7 @@ from syncline.pipelines.landing_runs import Known, known_runs
 from syncline.pipelines.lifecycle import new_report
 from syncline.pipelines.loading import carry_out, unit_of
 from syncline.pipelines.pipeline import Pipeline, Stream
+from syncline.pipelines.report import RunReport
 from syncline.pipelines.task import SNAPSHOT_AHEAD
 from syncline.sinks.manifest import Manifest
 from syncline.sinks.upkeep import survey
@@ -86,6 +87,22 @@ def replay(
         DataError: a landed file is missing or damaged.
     """
     score = compose(pipeline, until, all_sealed)
+    report = play_into(pipeline, into, score, events=events, stop=stop, seams=seams)
+    return {
+        "pipeline": pipeline.name,
+        "into": repr(into),
+        "until": score.steps[-1].run_id if score.steps else None,
+        "runs": len(score.steps),
+        "skipped": score.skipped,
+        "streams": report.to_json()["streams"],
+        "warnings": [*score.warnings, *report.warnings],
+    }
+
+
+def play_into(
+    pipeline: Pipeline, into: Warehouse, score: Score, *, events: Events, stop: StopSignal, seams: Seams
+) -> RunReport:
+    """Replays the steps into a warehouse that is not the pipeline's; what was committed into it."""
     beside = Pipeline(
         pipeline.name,
         pipeline.source,
@@ -99,18 +116,9 @@ def replay(
     try:
         done = begin(context, score)
         play(context, score, done)
-        rows = context.report.to_json()["streams"]
     finally:
         into.close()
-    return {
-        "pipeline": pipeline.name,
-        "into": repr(into),
-        "until": score.steps[-1].run_id if score.steps else None,
-        "runs": len(score.steps),
-        "skipped": score.skipped,
-        "streams": rows,
-        "warnings": [*score.warnings, *context.report.warnings],
-    }
+    return context.report
 
 
 # --- choosing ---------------------------------------------------------------------------------------------------------
@@ -290,7 +298,8 @@ def plan_of(context: Context, manifest: Manifest) -> TablePlan:
         columns=manifest.columns,
         key=manifest.key,
         cursor=manifest.cursor,
-        on_delete=stream.on_delete,
+        # What a rewind lacks was not there yet, which is no deletion at the source to be ignored.
+        on_delete="delete" if manifest.api == "rewind" and stream.on_delete == "ignore" else stream.on_delete,
         mode=manifest.mode,
         high=horizon_of(manifest),
         delete_share_max=None,  # it was guarded when it was committed

@@ -272,8 +272,8 @@ class Warehouse(Protocol):
 class CommittedRun:
     """A row of ``_syncline_runs``: it stands there because its transaction committed (ONE-TRANSACTION).
 
-    ``kind`` is ``run``, ``reload`` or ``repair``; ``rows`` how many rows of each stream were landed and merged. Empty
-    where the row does not say.
+    ``kind`` is ``run``, ``reload``, ``repair``, ``rewind`` or ``replay``; ``rows`` how many rows of each stream were
+    landed and merged. Empty where the row does not say.
     """
 
     run_id: str

@@ -8,8 +8,10 @@ from typing import Any
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 
 from syncline.connectors.errors import ConfigError
+from syncline.pipelines.cli import main
 from syncline.pipelines.warehouse_url import warehouse_of
 from tests.proof.test_verify_command import call, home
 
@@ -57,3 +59,15 @@ def test_urls_say_where_and_in_which_schema(tmp_path: Path) -> None:
     served: Any = warehouse_of("postgresql://me@db.example.com:5433/crm?schema=audit&sslmode=require", tmp_path)
     assert "5433/crm" in repr(served)
     assert "schema='audit'" in repr(served)
+
+
+def test_rewind_puts_the_tables_back(home: Path) -> None:
+    listed = json.loads(CliRunner().invoke(main, ["runs", "crm", "--json"]).stdout)["runs"]
+    with duckdb.connect(str(home / "crm.duckdb")) as connection:
+        connection.execute("UPDATE Account SET Name = 'forged' WHERE Id < '5'")
+    result = call("rewind", "crm", "--to", listed[0]["run_id"], "--json")
+    assert result.exit_code == 0
+    report = json.loads(result.stdout)
+    assert (report["kind"], report["status"]) == ("rewind", "done")
+    assert call("verify", "crm").exit_code == 0
+    assert call("rewind", "crm", "--to", "nope").exit_code == 2
