@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint wheel-test bench pins clean
+.PHONY: help demo test lint wheel-test simulate bench pins clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ lint: $(READY) ## format, lint, types, import contracts
 
 wheel-test: $(READY) ## the tests against the built wheel in a fresh environment
 	PYTHON=$(PYTHON) .ci/wheel-test
+
+simulate: $(READY) ## 20,000 histories of weeks of runs, faults and kills
+	$(BIN)/python -m tests.simulation.many --seeds 20000
 
 bench: $(READY) ## figures of speed and memory, beside plain scripts and dlt
 	$(BIN)/python -m benchmarks.bench

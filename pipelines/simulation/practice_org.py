@@ -22,8 +22,8 @@ from syncline.pipelines.simulation.source import Row
 
 CHANGES: Final = (
     "insert", "update", "update", "late insert", "late update", "late delete", "delete", "hard delete", "undelete",
-    "purge", "re-insert", "re-stamp", "tie", "add field", "drop field", "widen field", "pages", "wire", "quota",
-    "clock ahead", "clock behind", "bulk job", "sessions",
+    "purge", "re-insert", "re-stamp", "tie", "many", "mass delete", "add field", "drop field", "widen field", "pages",
+    "wire", "quota", "clock ahead", "clock behind", "bulk job", "sessions",
 )  # fmt: skip
 """What can happen at the practice org."""
 
@@ -205,7 +205,7 @@ class PracticeOrg:
         self.org.clear_job_plans()
         self.org.insert("Account", {"Name": "the last account"}, fill=False)
         self.org.insert("Contact", {"Name": "the last contact"}, fill=False)
-        self.org.advance(3_600)
+        self.org.advance(120)  # beyond the lag, within the overlap: the runs to come read these rows again
 
     def _insert(self, random: Random, count: int, late_s: float = 0, name: str | None = None) -> str:
         names = [name or f"{random.choice(NAMES)} {random.randrange(1000)}" for _ in range(count)]
@@ -374,6 +374,8 @@ _HAPPENINGS: Final[Mapping[str, Callable[[PracticeOrg, Random], str]]] = {
     "purge": PracticeOrg._purge,
     "re-insert": lambda org, random: org._delete(random, 1) + "; " + org._insert(random, 1, name="re-inserted"),
     "re-stamp": PracticeOrg._restamp,
+    "many": lambda org, random: org._insert(random, 25),
+    "mass delete": lambda org, random: org._delete(random, 25),
     "tie": PracticeOrg._tie,
     "add field": PracticeOrg._add_field,
     "drop field": PracticeOrg._drop_field,

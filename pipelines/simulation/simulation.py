@@ -31,7 +31,7 @@ from syncline.pipelines.pipeline import Pipeline
 from syncline.pipelines.report import RunReport
 from syncline.pipelines.simulation.history import History, Step
 from syncline.pipelines.simulation.houses import DuckHouse, House, Mark, MemoryHouse
-from syncline.pipelines.simulation.laws import Book
+from syncline.pipelines.simulation.laws import LONG_AGO, Book
 from syncline.pipelines.simulation.process import Killed, LawBroken, Process, Tally
 from syncline.pipelines.simulation.seams import Seals, SteppedState, SteppedStore
 from syncline.pipelines.simulation.source import Source
@@ -41,9 +41,13 @@ from syncline.sinks.object_store import BucketStore
 from syncline.state.lease import Claim
 from syncline.state.memory import MemoryState
 from syncline.state.sqlite import SqliteState
+from syncline.state.store import Remembered
 
 PIPELINE = "simulated"
 DELETE_SHARE_MAX = 0.5
+QUIET_PAUSE_S = 100.0
+"""So short that runs with nothing new read the last rows again, in their overlap."""
+
 QUIET_RUNS_MAX = 3
 """The latest run with nothing new that must be idle: a whole read has no need of the delete log, so the one after it
 may still have rows, and the one after that knows them."""
@@ -70,6 +74,7 @@ class Simulation:
         self._broken: LawBroken | None = None
         self._restored = False
         self._reload_broke_off = False
+        self._beside = False
         self._lost: set[str] = set()
         """What only a state knew of that is gone."""
         self._kept: object = None
@@ -142,7 +147,7 @@ class Simulation:
 
     def _require_idle(self) -> None:
         for _ in range(QUIET_RUNS_MAX):
-            self.source.advance(305)
+            self.source.advance(QUIET_PAUSE_S)
             report = self.run_well()
             if report.status == "idle" and not report.warehouse_statements:
                 return
@@ -215,7 +220,10 @@ class Simulation:
             (lambda process=process, seed=seed, i=i: work(process, seed, i > 0 and not shared))
             for i, (process, seed) in enumerate(zip(processes, seeds, strict=True))
         ]
-        for outcome in self.turns.beside(works):
+        self._beside = True
+        outcomes = self.turns.beside(works)
+        self._beside = False
+        for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
 
@@ -292,11 +300,25 @@ class Simulation:
             mark, known = found.marks.get(stream.name), mirror.get(stream.name)
             if mark is None or report.kind == "reload":
                 continue
+            self._check_reached(report, stream.name, mark, known)
             self.book.check_claim(stream.name, mark, found.rows.get(stream.target, {}), "ROWS-THEN-MARK")
             if known is None or known.watermark is None or self._restored or known.version != mark.version:
                 continue
             claimed = Mark(known.watermark, known.version, known.run_id, known.columns)
             self.book.check_claim(stream.name, claimed, found.rows.get(stream.target, {}), "COMPLETE-WINDOW")
+
+    def _check_reached(self, report: RunReport, stream: str, mark: Mark, known: Remembered | None) -> None:
+        """A run that says it has committed has, or the mirror of that very version says that nothing was new since.
+
+        Another run beside it may have moved the mark back again.
+        """
+        window = report.streams[stream].window
+        if report.status != "done" or window is None or self._beside or mark.watermark is None:
+            return
+        idle = known is not None and known.version == mark.version and (known.watermark or LONG_AGO) >= window.high
+        if mark.watermark < window.high and not idle:
+            what = f"the run is done up to {window.high}, and {stream} stands at {mark.watermark}"
+            raise LawBroken("KNOWN-OUTCOME", what)
 
     def _check_leftovers(self) -> None:
         left = {*self.source.leftovers(), *self.house.leftovers()} - self._lost
