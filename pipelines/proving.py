@@ -34,7 +34,7 @@ from syncline.pipelines.keyed import (
 )
 from syncline.pipelines.loading import table_plan
 from syncline.pipelines.sampling import Sample, sample_keys
-from syncline.pipelines.task import NEVER, make_reload
+from syncline.pipelines.task import NEVER, make_reload, same_commit
 from syncline.sinks.manifest import Manifest, Mode
 from syncline.sinks.warehouse import Comparer, Comparison, Difference, Kind, TablePlan, Watermark
 from syncline.state.run_id import new_run_id
@@ -92,7 +92,7 @@ class Proving:
     def watermark(self, stream: str) -> datetime | None:
         """How far the copy is complete: idle runs move only the mirror."""
         truth, remembered = self.truth[stream], self.mirror.get(stream)
-        if remembered is not None and remembered.version == truth.version and remembered.watermark is not None:
+        if remembered is not None and same_commit(truth, remembered) and remembered.watermark is not None:
             return remembered.watermark
         return truth.watermark
 

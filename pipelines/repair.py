@@ -23,7 +23,7 @@ from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.proving import StreamProof
 from syncline.pipelines.runner import REPLANS_MAX, describe, main_lease, reload
 from syncline.pipelines.stop import StopSignal
-from syncline.pipelines.task import NEVER, make_reload
+from syncline.pipelines.task import NEVER, make_reload, same_commit
 from syncline.sinks.manifest import Manifest
 from syncline.sinks.warehouse import Mark, TablePlan, Watermark
 from syncline.state.run_id import new_run_id
@@ -134,6 +134,6 @@ def _remember(context: Context, truth: Mapping[str, Watermark], run_id: str, nam
     marks = {
         name: replace(mirror[name], version=truth[name].version + 1, run_id=run_id, known=None)
         for name in names
-        if name in mirror and mirror[name].version == truth[name].version
+        if name in mirror and same_commit(truth[name], mirror[name])
     }
     context.state.remember(context.pipeline.name, marks)

@@ -37,7 +37,7 @@ from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.report import RunReport
 from syncline.pipelines.resume import is_taken
 from syncline.pipelines.stop import StopSignal
-from syncline.pipelines.task import NEVER, make_reload, make_task, narrow
+from syncline.pipelines.task import NEVER, make_reload, make_task, narrow, same_commit
 from syncline.sinks.warehouse import Watermark
 from syncline.state.run_id import new_run_id
 from syncline.state.store import Remembered
@@ -205,7 +205,7 @@ def from_truth(found: Watermark | None) -> Remembered:
 def agree(truth: Mapping[str, Watermark], marks: Mapping[str, Remembered]) -> bool:
     """Whether every stream stands where its window started from, those that have nothing to read among them: in a
     warehouse put back to an earlier day they would otherwise stay behind the others (ONE-TRANSACTION)."""
-    return all(version_of(truth, name) == mark.version for name, mark in marks.items())
+    return all(same_commit(truth[name], mark) if name in truth else not mark.version for name, mark in marks.items())
 
 
 def version_of(truth: Mapping[str, Watermark], name: str) -> int:

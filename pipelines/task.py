@@ -15,6 +15,7 @@ from syncline.connectors.errors import ConfigError
 from syncline.pipelines.checkpoint import Checkpoint
 from syncline.pipelines.pipeline import Stream
 from syncline.sinks.manifest import Mode
+from syncline.sinks.warehouse import Watermark
 from syncline.state.store import Remembered
 
 NEVER = Remembered(watermark=None, version=0, run_id="")
@@ -90,6 +91,14 @@ def make_task(stream: Stream, schema: StreamSchema, base: Remembered, high: date
 def make_reload(stream: Stream, schema: StreamSchema, base: Remembered, high: datetime) -> Task:
     """A whole read that replaces what the target holds."""
     return Task(stream, schema, all_of(schema, high), high, "snapshot", base, fingerprint(schema, stream))
+
+
+def same_commit(truth: Watermark, mark: Remembered) -> bool:
+    """Whether the mirror tells of the commit that the warehouse tells of.
+
+    A version alone does not say so: another warehouse, or one that was put back and went on, may have come as far.
+    """
+    return (truth.version, truth.run_id) == (mark.version, mark.run_id)
 
 
 def all_of(schema: StreamSchema, horizon: datetime) -> Window:

@@ -10,9 +10,10 @@ import pytest
 from syncline.connectors.errors import CommitUnknown, FenceLost, Stopped, SynclineError
 from syncline.pipelines.pipeline import Stream
 from syncline.pipelines.stop import StopSignal
+from syncline.sinks.duckdb import DuckDB
 from tests.runner.faults import Killed, Plan, faulty
 from tests.runner.test_laws import Forbidden
-from tests.runner.world import World
+from tests.runner.world import World, accounts
 
 
 class Watched:
@@ -118,6 +119,20 @@ def test_a_lost_warehouse_is_loaded_anew(world: World) -> None:
     world.run()
     world.database.unlink()
     world.source.update("Contact", [{"Id": "001000002", "Name": "now"}])
+    world.run()
+    assert world.equal()
+
+
+def test_a_warehouse_of_the_same_version_is_not_taken_for_the_one_remembered(world: World) -> None:
+    """ROWS-THEN-MARK: one line of the pipeline was changed and changed back; each warehouse has committed once."""
+    world.run()
+    world.source.insert("Account", accounts(9_001, 1))
+    world.clock.advance(hours=1)
+    other = world.pipeline(warehouse=DuckDB(str(world.folder / "other.duckdb")))
+    assert world.run(other).warnings, "the other warehouse was not found empty"
+    world.clock.advance(days=1)  # what only the other warehouse has lies below the overlap now
+    world.source.insert("Account", accounts(9_002, 1))
+    assert [version for _, version, _ in world.watermarks().values()] == [1, 1]
     world.run()
     assert world.equal()
 
