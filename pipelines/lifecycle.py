@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
 
 from syncline.connectors.connector import Wait
 from syncline.connectors.errors import Guarded, LeaseHeld, Stopped, SynclineError
@@ -12,10 +13,20 @@ from syncline.pipelines.context import Context, Seams
 from syncline.pipelines.costs import spent
 from syncline.pipelines.pipeline import Pipeline
 from syncline.pipelines.report import RunReport
+from syncline.sinks.landing import Landing
 from syncline.state.run_id import new_run_id
 from syncline.state.store import Lease, RunRecord, RunStatus
 
 LEASE_TTL_S = 120.0
+
+
+@runtime_checkable
+class ReadsLandings(Protocol):
+    """A warehouse that not every landing gets into."""
+
+    def require_landing(self, landing: Landing) -> None:
+        """Raises ConfigError for a landing that its settings have no way for. Connects to nothing (IDLE-IS-FREE)."""
+        ...
 
 
 def new_report(pipeline: Pipeline, kind: str, seams: Seams | None) -> RunReport:
@@ -42,6 +53,7 @@ def recorded(context: Context) -> Iterator[None]:
         context.state.record(record_of(report))
         context.emit("run_started", streams=[stream.name for stream in context.pipeline.streams], kind=report.kind)
         try:
+            require_route(context)
             yield
             report.status = "done" if report.commits else "idle"
         except SynclineError as error:
@@ -59,6 +71,12 @@ def recorded(context: Context) -> Iterator[None]:
             report.warehouse_cost = spent(context.warehouse)
             report.finished_at = context.seams.clock()
             record_end(context)
+
+
+def require_route(context: Context) -> None:
+    """Before the source is read, which can take hours and a day's quota (LOUD)."""
+    if isinstance(context.warehouse, ReadsLandings):
+        context.warehouse.require_landing(context.landing)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pyarrow as pa
 from syncline.connectors.connector import SliceKind
 from syncline.connectors.errors import ConfigError
 from syncline.sinks.manifest import FileEntry
-from syncline.sinks.redshift_settings import CAPABILITIES, Settings, settings_from
+from syncline.sinks.redshift_settings import CAPABILITIES, Settings, require_bucket, settings_from
 from syncline.sinks.served import Served
 from syncline.sinks.session import Session
 from syncline.sinks.warehouse import TablePlan
@@ -63,6 +63,10 @@ class Redshift(Served):
         from syncline.sinks.redshift_setup import setup
 
         return setup(self.settings, landing)
+
+    def require_landing(self, landing: Landing) -> None:
+        """See ``lifecycle.ReadsLandings``."""
+        require_bucket(landing)
 
     def check(self) -> Sequence[Finding]:
         """Signs in and looks at the schemas. Writes nothing."""

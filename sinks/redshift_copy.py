@@ -30,6 +30,7 @@ from syncline.sinks.downloads import Downloads
 from syncline.sinks.manifest import FileEntry
 from syncline.sinks.redshift_dialect import REDSHIFT, create_staging
 from syncline.sinks.redshift_errors import ScanRefused
+from syncline.sinks.redshift_settings import require_bucket
 from syncline.sinks.redshift_unfit import unfit_value
 
 if TYPE_CHECKING:
@@ -70,13 +71,7 @@ class Copier:
             CountMismatch: COPY loaded other than the files' rows.
             ValueOutOfType: a value that Redshift cannot hold, by name.
         """
-        if not landing.url.startswith("s3://"):
-            raise ConfigError(
-                "load into Redshift",
-                f"landing {landing.url}",
-                "Redshift loads files from S3 only",
-                'give the pipeline landing=Landing("s3://bucket/prefix"), a bucket in the region of the cluster',
-            )
+        require_bucket(landing)
         check_lists(columns)
         with _scratch(landing, files, self.random(8).hex()) as scratch:
             loadable = scratch.recast(files, columns) if recasts(columns) else files

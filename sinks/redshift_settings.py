@@ -8,11 +8,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Any, Final, Literal, Never, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Never, TypeAlias
 
 from syncline.connectors.errors import ConfigError
 from syncline.connectors.secret import Secret
 from syncline.sinks.warehouse import Capabilities
+
+if TYPE_CHECKING:
+    from syncline.sinks.landing import Landing
 
 TlsMode: TypeAlias = Literal["verify-full", "verify-ca", "disable"]
 
@@ -208,6 +211,17 @@ def _check_names(given: Mapping[str, Any]) -> None:
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"its settings are {', '.join(known)}"
             _wrong(name, "there is no setting of this name", hint)
+
+
+def require_bucket(landing: Landing) -> None:
+    """Raises ConfigError for a landing that COPY cannot read."""
+    if not landing.url.startswith("s3://"):
+        raise ConfigError(
+            "load into Redshift",
+            f"landing {landing.url}",
+            "Redshift loads files from S3 only",
+            'give the pipeline landing=Landing("s3://bucket/prefix"), a bucket in the region of the cluster',
+        )
 
 
 def _is_loopback(host: str) -> bool:

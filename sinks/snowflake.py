@@ -15,7 +15,7 @@ from syncline.connectors.connector import SliceKind
 from syncline.sinks.manifest import FileEntry
 from syncline.sinks.served import Served
 from syncline.sinks.session import Session
-from syncline.sinks.snowflake_settings import CAPABILITIES, Settings, settings_from
+from syncline.sinks.snowflake_settings import CAPABILITIES, Settings, require_route, settings_from
 from syncline.sinks.warehouse import Capabilities, TablePlan
 
 if TYPE_CHECKING:
@@ -78,6 +78,10 @@ class Snowflake(Served):
         from syncline.sinks.snowflake_setup import setup
 
         return setup(self.settings, landing)
+
+    def require_landing(self, landing: Landing) -> None:
+        """See ``lifecycle.ReadsLandings``."""
+        require_route(self.settings, landing)
 
     def check(self) -> Sequence[Finding]:
         """Signs in and looks at the schemas; a password is warned of. Writes nothing."""

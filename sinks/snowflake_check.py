@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from syncline.connectors.finding import Finding
 from syncline.sinks.snowflake_catalog import select_columns, tables_of
-from syncline.sinks.snowflake_copy import Copier, is_bucket, require_route
-from syncline.sinks.snowflake_settings import Settings
+from syncline.sinks.snowflake_copy import Copier
+from syncline.sinks.snowflake_settings import Settings, is_bucket, require_route
 from syncline.sinks.snowflake_signin import Password
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from syncline.connectors.errors import ConfigError, CountMismatch, SynclineError
 from syncline.sinks.manifest import FileEntry
 from syncline.sinks.snowflake_cost import Meter
 from syncline.sinks.snowflake_session import SnowflakeSession
-from syncline.sinks.snowflake_settings import Name, Settings
+from syncline.sinks.snowflake_settings import Name, Settings, is_bucket, require_route
 
 if TYPE_CHECKING:
     from syncline.sinks.landing import Landing
@@ -96,25 +96,6 @@ def show_stages(stage: Name) -> str:
 def text(value: str) -> str:
     """A string constant; a backslash escapes what follows it in Snowflake's (reference, string constants)."""
     return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
-
-
-def is_bucket(landing: Landing) -> bool:
-    return landing.url.startswith("s3://")
-
-
-def require_route(settings: Settings, landing: Landing) -> None:
-    """Raises ConfigError for a landing that Snowflake cannot be made to read with these settings."""
-    if is_bucket(landing) and not (settings.stage or settings.storage_integration):
-        raise ConfigError(
-            "load from the landing",
-            landing.url,
-            "Snowflake was not told how to read this bucket",
-            "name an existing stage with stage=, or an integration with storage_integration=;"
-            " syncline check --show-setup prints what an administrator runs",
-        )
-    if settings.storage_integration and not is_bucket(landing):
-        cause = "a storage integration reads buckets, and the landing is none"
-        raise ConfigError("load from the landing", landing.url, cause, "drop storage_integration, or land in S3")
 
 
 class Copier:

@@ -7,12 +7,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 from syncline.connectors.errors import ConfigError
 from syncline.sinks.snowflake_signin import ADDITIONS, PREFIX, WAYS, NamedConnection, SignIn, sign_in_from
 from syncline.sinks.warehouse import Capabilities
+
+if TYPE_CHECKING:
+    from syncline.sinks.landing import Landing
 
 Names: TypeAlias = Literal["upper", "exact"]
 
@@ -242,6 +245,25 @@ def address_of(host: str) -> dict[str, Any]:
     if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
         raise _wrong("host", host, "use https: http would send credentials and records in the clear")
     return {"host": parts.hostname, "port": parts.port or 443, "protocol": parts.scheme}
+
+
+def is_bucket(landing: Landing) -> bool:
+    return landing.url.startswith("s3://")
+
+
+def require_route(settings: Settings, landing: Landing) -> None:
+    """Raises ConfigError for a landing that Snowflake cannot be made to read with these settings."""
+    if is_bucket(landing) and not (settings.stage or settings.storage_integration):
+        raise ConfigError(
+            "load from the landing",
+            landing.url,
+            "Snowflake was not told how to read this bucket",
+            "name an existing stage with stage=, or an integration with storage_integration=;"
+            " syncline check --show-setup prints what an administrator runs",
+        )
+    if settings.storage_integration and not is_bucket(landing):
+        cause = "a storage integration reads buckets, and the landing is none"
+        raise ConfigError("load from the landing", landing.url, cause, "drop storage_integration, or land in S3")
 
 
 def _wrong(setting: str, value: object, hint: str) -> ConfigError:

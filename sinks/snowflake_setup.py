@@ -11,8 +11,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from syncline.sinks.snowflake_copy import is_bucket, text
-from syncline.sinks.snowflake_settings import Name, Settings
+from syncline.sinks.snowflake_copy import text
+from syncline.sinks.snowflake_settings import Name, Settings, is_bucket
 from syncline.sinks.snowflake_signin import KeyPair, Token, WorkloadIdentity
 
 if TYPE_CHECKING:
