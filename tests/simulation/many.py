@@ -16,6 +16,7 @@ from syncline.pipelines.simulation.checking import require_laws
 from syncline.pipelines.simulation.history import draw_history
 from syncline.pipelines.simulation.practice_org import CHANGES, DAMAGES
 from syncline.pipelines.simulation.process import LawBroken, Tally
+from tests.simulation.quick import quick
 from tests.simulation.worlds import practice_org
 
 TOLD_EVERY = 500
@@ -27,6 +28,12 @@ TOLD_EVERY = 500
 def main(seeds: int, first: int) -> None:
     """Plays every seed; each one that breaks a law is shrunk and printed, and the exit code is 1."""
     logging.disable(logging.CRITICAL)
+    with quick():
+        broken = _play(seeds, first)
+    sys.exit(1 if broken else 0)
+
+
+def _play(seeds: int, first: int) -> list[int]:
     began, tally, broken = time.process_time(), Tally(), list[int]()
     for seed in range(first, first + seeds):
         try:
@@ -38,7 +45,7 @@ def main(seeds: int, first: int) -> None:
             click.echo(_summary(first, seed, tally, broken, time.process_time() - began))
             sys.stdout.flush()
     click.echo(_summary(first, first + seeds - 1, tally, broken, time.process_time() - began))
-    sys.exit(1 if broken else 0)
+    return broken
 
 
 def _summary(first: int, last: int, tally: Tally, broken: list[int], seconds: float) -> str:

@@ -192,22 +192,27 @@ def beside() -> Iterable[History]:
         yield History(seed, "memory", "memory", (*steps, Step("overlap", seed, faults=slow)))
 
 
+def known(seed: int) -> Sequence[int]:
+    """The seed that shows it today, and others should the product come to do things in another order."""
+    return (seed, *range(60))
+
+
 MUTANTS: Final = (
-    Mutant("COMPLETE-WINDOW", no_overlap, range(40)),
-    Mutant("COMPLETE-WINDOW", horizon_is_now, range(40)),
-    Mutant("COMPLETE-WINDOW", new_columns_stay_empty, range(40)),
-    Mutant("COMPLETE-WINDOW", the_delete_log_is_not_asked, range(40)),
+    Mutant("COMPLETE-WINDOW", no_overlap, known(1)),
+    Mutant("COMPLETE-WINDOW", horizon_is_now, known(24)),
+    Mutant("COMPLETE-WINDOW", new_columns_stay_empty, known(0)),
+    Mutant("COMPLETE-WINDOW", the_delete_log_is_not_asked, known(8)),
     Mutant("VALUE-RESUME", resumed_by_count, written=struck("kill", "landing: ")),
     Mutant("ROWS-THEN-MARK", rows_are_taken_for_known, written=plain()),
     Mutant("COUNTED-HOPS", a_hop_loses_a_row, written=plain()),
-    Mutant("SEALED-MANIFEST", sealed_files_are_removed, range(40)),
+    Mutant("SEALED-MANIFEST", sealed_files_are_removed, known(2)),
     Mutant("DDL-BEFORE", ddl_in_the_transaction, written=plain("duckdb")),
     Mutant("ONE-TRANSACTION", a_transaction_each, written=plain()),
     Mutant("FENCED-COMMIT", no_fence, written=beside),
     Mutant("KNOWN-OUTCOME", a_lost_commit_is_taken_for_done, written=struck("before", "warehouse: COMMIT")),
-    Mutant("NEWEST-WINS", ties_are_left_out, range(40)),
+    Mutant("NEWEST-WINS", ties_are_left_out, known(1)),
     Mutant("IDLE-IS-FREE", nothing_is_known, written=plain()),
-    Mutant("GUARDED-DELETE", no_guard, range(40)),
+    Mutant("GUARDED-DELETE", no_guard, known(15)),
     Mutant("NO-SECRETS", a_secret_in_the_manifest, written=plain()),
     Mutant("nothing outlives the next run", jobs_are_left, written=plain()),
     Mutant("nothing outlives the next run", the_lease_is_kept, written=plain()),

@@ -1,7 +1,7 @@
 """One fault at each step of the reference scenario: every step, every kind.
 
 The memory warehouse has no statements, so its steps are the calls of the port; in DuckDB each statement is one. There
-the steps before the warehouse are left out: they are the same.
+the steps before the warehouse are left out, as they are the same, and so are statements merely slow or repeated.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def test_any_answer_of_the_source_may_be_damaged(kind: str, by: int) -> None:
             strike("memory", kind, at, by)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["before", "after", "kill"])
 def test_a_fault_at_any_statement_breaks_no_law_known_outcome(kind: str) -> None:
     found = steps("duckdb")
     statements = [at for at, step in enumerate(found) if step.startswith("warehouse: ")]
