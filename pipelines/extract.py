@@ -273,13 +273,14 @@ class Reading:
         """COUNTED-HOPS against the source's own count, asked again when fewer rows came than it first said.
 
         Rows edited while the window is read leave it upwards, so fewer than the first count is no proof of a loss;
-        fewer than a count taken after the reading is.
+        fewer than a count taken after the reading is; up to the horizon, for a snapshot that an earlier run began lacks
+        what has come since.
         """
         announced = extraction.forecast.rows
         read = sum(each.rows_read for each in self.checkpoint.slices.values() if each.kind == "records")
         if announced is None or read >= announced:
             return
-        again = self.context.connector.plan(self.task.schema, self.task.window).forecast.rows
+        again = self.context.connector.plan(self.task.schema, self.task.covered).forecast.rows
         if again is not None and read < again:
             raise CountMismatch(
                 "read stream",

@@ -43,6 +43,12 @@ def test_every_law_holds_in_histories_drawn_by_chance(seeds: range) -> None:
     assert tally.histories == len(seeds)
 
 
+@pytest.mark.parametrize("seed", [38, 1091])
+def test_seeds_that_once_found_a_defect(seed: int) -> None:
+    """1091: a reload that went on with an earlier one's rows took records made since for rows it had lost."""
+    require_laws(history(seed), practice_org)
+
+
 def test_a_seed_repeats_its_history_exactly() -> None:
     """With overlapping runs, kills, DuckDB and SQLite among what is repeated."""
     for seed in (10, 49):
