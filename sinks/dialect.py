@@ -70,7 +70,8 @@ class Dialect:
 
     ``types`` maps canonical Arrow types (``lattice``), written as Arrow writes them, to column types; decimals and
     lists follow from ``decimal`` and ``lists`` with the parts put in. ``row_address`` is the pseudo column that
-    addresses a row of a table for the length of a transaction, empty where there is none.
+    addresses a row of a table for the length of a transaction, empty where there is none; ``system_columns`` are names
+    that every table has a hidden column of.
 
     For warehouses behind a network: ``names`` says how the source's names are spelled there (EXACT-NAMES);
     ``shown_types`` are types that the catalog spells in another way; ``staging_types`` replaces ``types`` in staging
@@ -91,6 +92,7 @@ class Dialect:
     decimal: str
     lists: str
     row_address: str = ""
+    system_columns: tuple[str, ...] = ()
     names: Names = "exact"
     shown_types: Mapping[str, pa.DataType] = field(default_factory=dict)
     staging_types: Mapping[str, str] = field(default_factory=dict)

@@ -24,6 +24,9 @@ def digest(value: exp.Expr) -> exp.Expr:
     )
 
 
+SYSTEM_COLUMNS = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
+"""Not to be had as a column's name, not even in quotes (PostgreSQL manual, system columns)."""
+
 POSTGRES = Dialect(
     name="postgres",
     capabilities=LOWER,
@@ -41,6 +44,7 @@ POSTGRES = Dialect(
     decimal="DECIMAL({precision}, {scale})",
     lists="{item}[]",
     names="lower",
+    system_columns=SYSTEM_COLUMNS,
     staging_kind="unlogged",
     keys_targets=True,
     # Readers are let through; two commits that could take one target see each other (PostgreSQL manual, LOCK).

@@ -182,7 +182,8 @@ def check_names(plans: Sequence[TablePlan], dialect: Dialect) -> None:
 
 
 def _check_columns(plan: TablePlan, dialect: Dialect) -> None:
-    seen: dict[str, str] = {dialect.fold(dialect.row_address): dialect.row_address}
+    hidden = (dialect.row_address, *dialect.system_columns)
+    seen: dict[str, str] = {dialect.fold(name): f"{dialect.name}'s own {name}" for name in hidden}
     for name in plan.columns.names:
         _check_name(name, f"field of stream {plan.stream}", dialect.capabilities)
         first = seen.setdefault(dialect.fold(name), name)

@@ -19,6 +19,7 @@ from syncline.connectors.errors import (
     ConfigError,
     DataError,
     FenceLost,
+    NameCollision,
     SignInError,
     SynclineError,
     Transient,
@@ -141,6 +142,14 @@ def test_a_unique_index_that_somebody_added_is_no_lost_fence(place: Place) -> No
     place.ask("CREATE UNIQUE INDEX one_name ON {S}.account (name) WHERE name = 'Ann'")
     with pytest.raises(DataError, match="one_name"):
         place.trial.run(Change([record("1", "Ann", 2), record("3", "Ann", 2)]))
+
+
+def test_a_field_named_as_a_hidden_column_is_refused_before_anything_is_made(place: Place) -> None:
+    """EXACT-NAMES: the server says it by a number that stands for another run's column elsewhere, which passes."""
+    with pytest.raises(NameCollision, match="own ctid and CTID") as caught:
+        place.trial.run(Change(columns=COLUMNS.append(pa.field("CTID", pa.string())), stream="Other"))
+    assert "exclude" in caught.value.hint
+    assert place.pauses == []
 
 
 def test_a_constraint_that_is_looked_at_by_commit_only_undoes_it_all(place: Place) -> None:
