@@ -171,6 +171,7 @@ class Dialect:
 
     def arrow_type(self, text: str) -> pa.DataType | None:
         """The canonical Arrow type of a column type as the catalog spells it; ``None`` for one Syncline never makes."""
+        text = text.partition(COLLATE)[0]
         if text in self.shown_types:
             return self.shown_types[text]
         if text.endswith("[]"):
@@ -187,6 +188,25 @@ class Dialect:
     def fold(self, name: str) -> str:
         """Equal for two names that are one in this warehouse (EXACT-NAMES)."""
         return name if self.capabilities.case_sensitive_names else name.encode().lower().decode()
+
+
+COLLATE = " COLLATE "
+BYTEWISE = "utf8"
+"""The collation that equates and sorts texts as their bytes do (Snowflake reference, collation support)."""
+
+
+def collated(type: str, collation: str) -> str:
+    """The type of a text column that has rules of its own for comparing, as the catalog's reader spells it."""
+    return f"{type}{COLLATE}'{collation}'"
+
+
+def is_collated(type: str) -> bool:
+    return COLLATE in type
+
+
+def by_bytes(value: exp.Expr) -> exp.Expr:
+    """The text, compared by its bytes with whatever stands beside it: what is explicit goes before a column's own."""
+    return exp.Collate(this=value, expression=text(BYTEWISE))
 
 
 ARROW_TYPES: Mapping[str, pa.DataType] = {

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from syncline.connectors.connector import DELETED_COLUMN, SEQUENCE_COLUMN
 from syncline.sinks import lattice
-from syncline.sinks.dialect import Dialect, Place, column, fill, number, text
+from syncline.sinks.dialect import Dialect, Place, by_bytes, column, fill, is_collated, number, text
 from syncline.sinks.staging import DIGEST_COLUMN, TOMBSTONE_COLUMN, digest, digest_of_digests, identity, staging
 from syncline.sinks.targets import Layout
 from syncline.sinks.warehouse import DELETED_AT_COLUMN, SYNCED_AT_COLUMN, TablePlan
@@ -140,7 +140,14 @@ class Match:
         held, common = self._held_type(name), self._common_type(self.plan.columns.field(name))
         if held is None:
             return exp.cast(exp.null(), self.dialect.column_type(common))
-        return self.dialect.converted(column(name, "t"), held, common)
+        value: exp.Expr = column(name, "t")
+        # Under a collation of the target's, 'a' may equal 'A': two keys would be one, and a change of case be lost.
+        return self.dialect.converted(by_bytes(value) if self.collates(name) else value, held, common)
+
+    def collates(self, name: str) -> bool:
+        """Whether the target compares the column's texts by other rules than their bytes."""
+        own = self.layout.find(name, self.dialect)
+        return own is not None and is_collated(self.layout.types[own])
 
     def _held_type(self, name: str) -> pa.DataType | None:
         own = self.layout.find(name, self.dialect)

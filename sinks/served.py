@@ -247,7 +247,9 @@ class Served:
         self._backend.label(session, table, table.pipeline, table.run_id)
         _, place = self._backend.places()
         self._ensure_staging(session, dialect, place)
-        staging = served_staging.Staging.of(table, manifest, place, dialect)
+        target = self._catalog(session, dialect).get(dialect.fold(table.target))
+        collates = target is not None and target.collates
+        staging = served_staging.Staging.of(table, manifest, place, dialect, collates)
         loaded = 0
         for kind in staging.kinds:
             for statement in staging.create(kind):
@@ -264,7 +266,7 @@ class Served:
             changed = sum(session.change(staging.supersede(kind))[0] for kind in staging.kinds)
             check_superseded(table, superseded, changed)
         self._loaded[table.stream] = served_staging.Loaded(
-            staging, int(rows), superseded, int(deletions or 0), least, largest
+            staging, int(rows), superseded, int(deletions or 0), staging.bound(least), staging.bound(largest)
         )
         return int(rows)
 

@@ -31,7 +31,7 @@ from syncline.sinks.warehouse import DELETED_AT_COLUMN, SYNCED_AT_COLUMN, TableP
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The least and the largest value of the key's first column among the staged rows, as the warehouse sorts them."""
+    """The least and the largest value of the key's first column among the staged rows; of texts by their bytes."""
 
     least: object = None
     largest: object = None
@@ -165,8 +165,12 @@ class ServedMerge:
         return exp.and_(same, exp.Between(this=self.match.theirs(self.plan.key[0]), low=low, high=high))
 
     def _is_bounded(self) -> bool:
-        """Staged values sort as the target's do: in a wider type of the target's 10 stands before 9."""
-        if not self.match.dialect.prunes_by_bounds or not self.plan.key:
+        """Staged values sort as the target's do: in a wider type of the target's 10 stands before 9.
+
+        Bounds of texts are by their bytes (``Staging.measure``), and a target's collation may sort otherwise: a range
+        that left out rows of staged keys would have them inserted a second time.
+        """
+        if not self.match.dialect.prunes_by_bounds or not self.plan.key or self.match.collates(self.plan.key[0]):
             return False
         first = self.plan.columns.field(self.plan.key[0])
         return bool(self.match.common_type(first.name) == lattice.canonical(first.type))

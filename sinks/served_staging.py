@@ -22,7 +22,7 @@ from sqlglot import exp
 
 from syncline.connectors.connector import DELETED_COLUMN, SEQUENCE_COLUMN, SliceKind
 from syncline.sinks import lattice
-from syncline.sinks.dialect import Dialect, Place, column, fill, number
+from syncline.sinks.dialect import BYTEWISE, Dialect, Place, column, fill, number, text
 from syncline.sinks.manifest import Manifest
 from syncline.sinks.staging import TOMBSTONE_COLUMN, digest_of_digests
 from syncline.sinks.warehouse import TablePlan
@@ -32,19 +32,23 @@ PREFIX_CHARS = 10
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """One stream's staging tables in one run; ``columns`` are those of the landed ``records`` files."""
+    """One stream's staging tables in one run; ``columns`` are those of the landed ``records`` files.
+
+    ``collates`` says that the target compares texts by a collation; the staged ones must not take another by default.
+    """
 
     plan: TablePlan
     columns: pa.Schema
     kinds: tuple[SliceKind, ...]
     place: Place
     dialect: Dialect
+    collates: bool = False
 
     @staticmethod
-    def of(plan: TablePlan, manifest: Manifest, place: Place, dialect: Dialect) -> Staging:
+    def of(plan: TablePlan, manifest: Manifest, place: Place, dialect: Dialect, collates: bool = False) -> Staging:
         landed = {entry.kind for entry in manifest.files}
         kinds: tuple[SliceKind, ...] = tuple(kind for kind in ("records", "tombstones") if kind in landed)
-        return Staging(plan, manifest.columns, kinds or ("records",), place, dialect)
+        return Staging(plan, manifest.columns, kinds or ("records",), place, dialect, collates)
 
     # --- tables ---------------------------------------------------------------------------------------------------
 
@@ -67,7 +71,10 @@ class Staging:
             canonical = lattice.canonical(field.type)
             assert canonical is not None  # prepare refused it
             type = self.dialect.staging_type(field.type, canonical)
-            columns.append(exp.ColumnDef(this=exp.to_identifier(field.name, quoted=True), kind=type))
+            rules = [exp.ColumnConstraint(kind=exp.CollateColumnConstraint(this=text(BYTEWISE)))]
+            by_bytes = rules if self.collates and pa.types.is_string(canonical) else []
+            name = exp.to_identifier(field.name, quoted=True)
+            columns.append(exp.ColumnDef(this=name, kind=type, constraints=by_bytes))
         made = {"transient": exp.TransientProperty, "unlogged": exp.UnloggedProperty}.get(self.dialect.staging_kind)
         create = exp.Create(
             this=exp.Schema(this=self.table(kind), expressions=columns),
@@ -118,7 +125,9 @@ class Staging:
     def measure(self) -> str:
         """One row: rows, rows without a whole key, deletions, different keys, the least and the largest first key."""
         keys = exp.select(*(exp.alias_(each, f"key_{n}", quoted=True) for n, each in enumerate(self._identity())))
-        first = column(self.plan.key[0]) if self.plan.key else exp.cast(exp.null(), "BIGINT")
+        first: exp.Expr = column(self.plan.key[0]) if self.plan.key else exp.cast(exp.null(), "BIGINT")
+        if self._bounds_are_hex():
+            first = exp.Hex(this=first)
         incomplete = exp.or_(*(column(name).is_(exp.null()) for name in self.plan.key)) if self.plan.key else None
         query = fill(
             "SELECT COUNT(*), SUM(CASE WHEN :incomplete THEN 1 ELSE 0 END),"
@@ -134,6 +143,16 @@ class Staging:
             first=first,
         )
         return self.dialect.render(query)
+
+    def bound(self, measured: object) -> object:
+        """A bound as ``measure`` found it, as a value of the key."""
+        return bytes.fromhex(measured).decode() if self._bounds_are_hex() and isinstance(measured, str) else measured
+
+    def _bounds_are_hex(self) -> bool:
+        """Digits and capitals stand in one order under every collation: that of the text's bytes."""
+        if not self.dialect.prunes_by_bounds or not self.plan.key:
+            return False
+        return bool(pa.types.is_string(_canonical(self.plan.columns.field(self.plan.key[0]))))
 
     def supersede(self, kind: SliceKind) -> str:
         """NEWEST-WINS among a key's staged rows: the largest cursor, then the later row; the others go."""

@@ -11,13 +11,15 @@ from typing import Any
 
 from sqlglot import exp, parse_one
 
+from syncline.sinks.dialect import BYTEWISE, collated
 from syncline.sinks.snowflake_settings import Name
 
 
 def select_columns(catalog: str, schema: str) -> str:
     """One row a column; one row without a table's name for a schema without tables; none without the schema."""
     skeleton = """
-        SELECT c.table_name, c.column_name, c.data_type, c.numeric_precision, c.numeric_scale
+        SELECT c.table_name, c.column_name, c.data_type, c.numeric_precision, c.numeric_scale,
+            c.collation_name
         FROM schemata AS s
         LEFT JOIN columns AS c ON c.table_schema = s.schema_name
         WHERE s.schema_name = :schema
@@ -41,18 +43,21 @@ def tables_of(rows: Iterable[tuple[Any, ...]]) -> Mapping[str, Mapping[str, str]
     """Each table's columns with their types; ``None`` where there is no such schema."""
     found: dict[str, dict[str, str]] = {}
     exists = False
-    for table, column, type, precision, scale in rows:
+    for table, column, type, precision, scale, collation in rows:
         exists = True
         if table is not None:
-            found.setdefault(str(table), {})[str(column)] = type_text(str(type), precision, scale)
+            found.setdefault(str(table), {})[str(column)] = type_text(str(type), precision, scale, collation)
     return found if exists else None
 
 
-def type_text(type: str, precision: int | None, scale: int | None) -> str:
-    """``NUMBER(18, 2)``; other types by their name alone, as INFORMATION_SCHEMA has it (``TEXT`` for VARCHAR)."""
+def type_text(type: str, precision: int | None, scale: int | None, collation: str | None = None) -> str:
+    """``NUMBER(18, 2)``; other types by their name alone, as INFORMATION_SCHEMA has it (``TEXT`` for VARCHAR).
+
+    A text that is compared by other rules than its bytes says so as DDL does: ``TEXT COLLATE 'en-ci'``.
+    """
     if type.upper() in ("NUMBER", "DECIMAL", "NUMERIC") and precision is not None:
         return f"NUMBER({int(precision)}, {int(scale or 0)})"
-    return type
+    return collated(type, collation) if collation and collation.lower() != BYTEWISE else type
 
 
 def create_schema(catalog: str, schema: str) -> str:

@@ -14,7 +14,7 @@ from sqlglot import exp
 from syncline.connectors.connector import RESERVED_PREFIX
 from syncline.connectors.errors import ConfigError, NameCollision
 from syncline.sinks import lattice
-from syncline.sinks.dialect import Dialect, Place, Widening, column, fill, text
+from syncline.sinks.dialect import Dialect, Place, Widening, column, fill, is_collated, text
 from syncline.sinks.warehouse import (
     DELETED_AT_COLUMN,
     RUNS_TABLE,
@@ -60,6 +60,11 @@ class Layout:
     def find(self, name: str, dialect: Dialect) -> str | None:
         """The column that ``name`` is in this warehouse, as the target spells it."""
         return self.names.get(dialect.fold(name))
+
+    @property
+    def collates(self) -> bool:
+        """Whether some of its texts are compared by other rules than their bytes."""
+        return any(map(is_collated, self.types.values()))
 
     @property
     def marks(self) -> bool:

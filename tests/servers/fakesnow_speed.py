@@ -157,6 +157,7 @@ def columns_are_looked_up_in_one_place() -> None:
                  WHEN data_type = 'JSON' THEN 'ARRAY' ELSE data_type END AS DATA_TYPE,
             CASE WHEN data_type = 'BIGINT' THEN 38 WHEN data_type <> 'DOUBLE' THEN numeric_precision END
                 AS NUMERIC_PRECISION,
-            CASE WHEN data_type <> 'DOUBLE' THEN numeric_scale END AS NUMERIC_SCALE
+            CASE WHEN data_type <> 'DOUBLE' THEN numeric_scale END AS NUMERIC_SCALE,
+            NULL::VARCHAR AS COLLATION_NAME
         FROM duckdb_columns() WHERE schema_name <> '_fs_information_schema'
     """)

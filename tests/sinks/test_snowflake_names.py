@@ -44,7 +44,7 @@ def test_plain_sql_finds_what_a_run_wrote(fake_snowflake: FakeSnowflake, tmp_pat
 
 def asked(statement: str) -> tuple[list[str], list[tuple[object, ...]]]:
     """An empty schema."""
-    return (["t", "c", "d", "p", "s"], [(None,) * 5]) if "INFORMATION_SCHEMA" in statement else (["n"], [(0,)])
+    return (["t", "c", "d", "p", "s", "r"], [(None,) * 6]) if "INFORMATION_SCHEMA" in statement else (["n"], [(0,)])
 
 
 def prepared(names: Names, *changes: Change) -> list[str]:

@@ -4,7 +4,8 @@ SELECT
   c.column_name,
   c.data_type,
   c.numeric_precision,
-  c.numeric_scale
+  c.numeric_scale,
+  c.collation_name
 FROM "SALES".INFORMATION_SCHEMA.schemata AS s
 LEFT JOIN "SALES".INFORMATION_SCHEMA.columns AS c
   ON c.table_schema = s.schema_name
@@ -20,7 +21,8 @@ SELECT
   c.column_name,
   c.data_type,
   c.numeric_precision,
-  c.numeric_scale
+  c.numeric_scale,
+  c.collation_name
 FROM "SALES".INFORMATION_SCHEMA.schemata AS s
 LEFT JOIN "SALES".INFORMATION_SCHEMA.columns AS c
   ON c.table_schema = s.schema_name
@@ -36,7 +38,8 @@ SELECT
   c.column_name,
   c.data_type,
   c.numeric_precision,
-  c.numeric_scale
+  c.numeric_scale,
+  c.collation_name
 FROM "SALES".INFORMATION_SCHEMA.schemata AS s
 LEFT JOIN "SALES".INFORMATION_SCHEMA.columns AS c
   ON c.table_schema = s.schema_name
@@ -93,6 +96,23 @@ CREATE TABLE IF NOT EXISTS "SALES"."CRM"."CONTACT" (
 );
 
 -- 10
+SELECT
+  c.table_name,
+  c.column_name,
+  c.data_type,
+  c.numeric_precision,
+  c.numeric_scale,
+  c.collation_name
+FROM "SALES".INFORMATION_SCHEMA.schemata AS s
+LEFT JOIN "SALES".INFORMATION_SCHEMA.columns AS c
+  ON c.table_schema = s.schema_name
+WHERE
+  s.schema_name = 'CRM'
+ORDER BY
+  c.table_name,
+  c.ordinal_position;
+
+-- 11
 CREATE OR REPLACE TRANSIENT TABLE "SALES"."CRM_STAGING"."S79891E98_RUN-0001_ACCOUNT" (
   "ID" VARCHAR,
   "NAME" VARCHAR,
@@ -101,19 +121,19 @@ CREATE OR REPLACE TRANSIENT TABLE "SALES"."CRM_STAGING"."S79891E98_RUN-0001_ACCO
   "_SYNCLINE_SEQ" DECIMAL(19, 0)
 );
 
--- 11
+-- 12
 CREATE STAGE IF NOT EXISTS "SALES"."CRM_STAGING"."_SYNCLINE_FILES";
 
--- 12
+-- 13
 PUT 'file:///tmp/syncline-put/part-*.parquet' '@"SALES"."CRM_STAGING"."_SYNCLINE_FILES"/trial/Account/dt=2024-01-01/run=run-0001/records/' AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = NONE OVERWRITE = TRUE PARALLEL = 4;
 
--- 13
+-- 14
 COPY INTO "SALES"."CRM_STAGING"."S79891E98_RUN-0001_ACCOUNT" FROM '@"SALES"."CRM_STAGING"."_SYNCLINE_FILES"/trial/Account/dt=2024-01-01/run=run-0001/records/' FILES = ('part-000000.parquet') FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE USE_VECTORIZED_SCANNER = TRUE) MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE ON_ERROR = ABORT_STATEMENT PURGE = FALSE FORCE = FALSE;
 
--- 14
+-- 15
 REMOVE '@"SALES"."CRM_STAGING"."_SYNCLINE_FILES"/trial/Account/dt=2024-01-01/run=run-0001/records/';
 
--- 15
+-- 16
 SELECT
   COUNT(*),
   SUM(CASE WHEN (
@@ -138,8 +158,8 @@ SELECT
       ) AS "K"
     ) AS "KEYS"
   ),
-  MIN("ID"),
-  MAX("ID")
+  MIN(HEX_ENCODE("ID")),
+  MAX(HEX_ENCODE("ID"))
 FROM (
   SELECT
     "ID" AS "ID",
@@ -151,7 +171,7 @@ FROM (
   FROM "SALES"."CRM_STAGING"."S79891E98_RUN-0001_ACCOUNT"
 ) AS "S";
 
--- 16
+-- 17
 DELETE FROM "SALES"."CRM_STAGING"."S79891E98_RUN-0001_ACCOUNT"
 WHERE
   "_SYNCLINE_SEQ" IN (
@@ -179,7 +199,7 @@ WHERE
       "R"."RANK" > 1
   );
 
--- 17
+-- 18
 CREATE OR REPLACE TRANSIENT TABLE "SALES"."CRM_STAGING"."S79891E98_RUN-0001_CONTACT" (
   "ID" VARCHAR,
   "NAME" VARCHAR,
@@ -188,16 +208,16 @@ CREATE OR REPLACE TRANSIENT TABLE "SALES"."CRM_STAGING"."S79891E98_RUN-0001_CONT
   "_SYNCLINE_SEQ" DECIMAL(19, 0)
 );
 
--- 18
+-- 19
 PUT 'file:///tmp/syncline-put/part-*.parquet' '@"SALES"."CRM_STAGING"."_SYNCLINE_FILES"/trial/Contact/dt=2024-01-01/run=run-0001/records/' AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = NONE OVERWRITE = TRUE PARALLEL = 4;
 
--- 19
+-- 20
 COPY INTO "SALES"."CRM_STAGING"."S79891E98_RUN-0001_CONTACT" FROM '@"SALES"."CRM_STAGING"."_SYNCLINE_FILES"/trial/Contact/dt=2024-01-01/run=run-0001/records/' FILES = ('part-000000.parquet') FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE USE_VECTORIZED_SCANNER = TRUE) MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE ON_ERROR = ABORT_STATEMENT PURGE = FALSE FORCE = FALSE;
 
--- 20
+-- 21
 REMOVE '@"SALES"."CRM_STAGING"."_SYNCLINE_FILES"/trial/Contact/dt=2024-01-01/run=run-0001/records/';
 
--- 21
+-- 22
 SELECT
   COUNT(*),
   SUM(CASE WHEN (
@@ -222,8 +242,8 @@ SELECT
       ) AS "K"
     ) AS "KEYS"
   ),
-  MIN("ID"),
-  MAX("ID")
+  MIN(HEX_ENCODE("ID")),
+  MAX(HEX_ENCODE("ID"))
 FROM (
   SELECT
     "ID" AS "ID",
@@ -234,22 +254,6 @@ FROM (
     FALSE AS "_SYNCLINE_TOMBSTONE"
   FROM "SALES"."CRM_STAGING"."S79891E98_RUN-0001_CONTACT"
 ) AS "S";
-
--- 22
-SELECT
-  c.table_name,
-  c.column_name,
-  c.data_type,
-  c.numeric_precision,
-  c.numeric_scale
-FROM "SALES".INFORMATION_SCHEMA.schemata AS s
-LEFT JOIN "SALES".INFORMATION_SCHEMA.columns AS c
-  ON c.table_schema = s.schema_name
-WHERE
-  s.schema_name = 'CRM'
-ORDER BY
-  c.table_name,
-  c.ordinal_position;
 
 -- 23
 MERGE INTO "SALES"."CRM"."_SYNCLINE_WATERMARKS" AS "W"

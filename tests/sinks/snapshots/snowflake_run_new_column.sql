@@ -4,7 +4,8 @@ SELECT
   c.column_name,
   c.data_type,
   c.numeric_precision,
-  c.numeric_scale
+  c.numeric_scale,
+  c.collation_name
 FROM "SALES".INFORMATION_SCHEMA.schemata AS s
 LEFT JOIN "SALES".INFORMATION_SCHEMA.columns AS c
   ON c.table_schema = s.schema_name
@@ -36,7 +37,8 @@ SELECT
   c.column_name,
   c.data_type,
   c.numeric_precision,
-  c.numeric_scale
+  c.numeric_scale,
+  c.collation_name
 FROM "SALES".INFORMATION_SCHEMA.schemata AS s
 LEFT JOIN "SALES".INFORMATION_SCHEMA.columns AS c
   ON c.table_schema = s.schema_name
@@ -62,7 +64,8 @@ SELECT
   c.column_name,
   c.data_type,
   c.numeric_precision,
-  c.numeric_scale
+  c.numeric_scale,
+  c.collation_name
 FROM "SALES".INFORMATION_SCHEMA.schemata AS s
 LEFT JOIN "SALES".INFORMATION_SCHEMA.columns AS c
   ON c.table_schema = s.schema_name
@@ -77,6 +80,23 @@ ALTER TABLE "SALES"."CRM"."ACCOUNT"
 ADD IF NOT EXISTS "AMOUNT" DECIMAL(18, 2);
 
 -- 7
+SELECT
+  c.table_name,
+  c.column_name,
+  c.data_type,
+  c.numeric_precision,
+  c.numeric_scale,
+  c.collation_name
+FROM "SALES".INFORMATION_SCHEMA.schemata AS s
+LEFT JOIN "SALES".INFORMATION_SCHEMA.columns AS c
+  ON c.table_schema = s.schema_name
+WHERE
+  s.schema_name = 'CRM'
+ORDER BY
+  c.table_name,
+  c.ordinal_position;
+
+-- 8
 CREATE OR REPLACE TRANSIENT TABLE "SALES"."CRM_STAGING"."S79891E98_RUN-0003_ACCOUNT" (
   "ID" VARCHAR,
   "NAME" VARCHAR,
@@ -86,19 +106,19 @@ CREATE OR REPLACE TRANSIENT TABLE "SALES"."CRM_STAGING"."S79891E98_RUN-0003_ACCO
   "_SYNCLINE_SEQ" DECIMAL(19, 0)
 );
 
--- 8
+-- 9
 CREATE STAGE IF NOT EXISTS "SALES"."CRM_STAGING"."_SYNCLINE_FILES";
 
--- 9
+-- 10
 PUT 'file:///tmp/syncline-put/part-*.parquet' '@"SALES"."CRM_STAGING"."_SYNCLINE_FILES"/trial/Account/dt=2024-01-01/run=run-0003/records/' AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = NONE OVERWRITE = TRUE PARALLEL = 4;
 
--- 10
+-- 11
 COPY INTO "SALES"."CRM_STAGING"."S79891E98_RUN-0003_ACCOUNT" FROM '@"SALES"."CRM_STAGING"."_SYNCLINE_FILES"/trial/Account/dt=2024-01-01/run=run-0003/records/' FILES = ('part-000000.parquet') FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE USE_VECTORIZED_SCANNER = TRUE) MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE ON_ERROR = ABORT_STATEMENT PURGE = FALSE FORCE = FALSE;
 
--- 11
+-- 12
 REMOVE '@"SALES"."CRM_STAGING"."_SYNCLINE_FILES"/trial/Account/dt=2024-01-01/run=run-0003/records/';
 
--- 12
+-- 13
 SELECT
   COUNT(*),
   SUM(CASE WHEN (
@@ -124,8 +144,8 @@ SELECT
       ) AS "K"
     ) AS "KEYS"
   ),
-  MIN("ID"),
-  MAX("ID")
+  MIN(HEX_ENCODE("ID")),
+  MAX(HEX_ENCODE("ID"))
 FROM (
   SELECT
     "ID" AS "ID",
@@ -137,22 +157,6 @@ FROM (
     FALSE AS "_SYNCLINE_TOMBSTONE"
   FROM "SALES"."CRM_STAGING"."S79891E98_RUN-0003_ACCOUNT"
 ) AS "S";
-
--- 13
-SELECT
-  c.table_name,
-  c.column_name,
-  c.data_type,
-  c.numeric_precision,
-  c.numeric_scale
-FROM "SALES".INFORMATION_SCHEMA.schemata AS s
-LEFT JOIN "SALES".INFORMATION_SCHEMA.columns AS c
-  ON c.table_schema = s.schema_name
-WHERE
-  s.schema_name = 'CRM'
-ORDER BY
-  c.table_name,
-  c.ordinal_position;
 
 -- 14
 SHOW TRANSACTIONS;

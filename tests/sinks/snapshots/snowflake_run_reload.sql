@@ -4,7 +4,8 @@ SELECT
   c.column_name,
   c.data_type,
   c.numeric_precision,
-  c.numeric_scale
+  c.numeric_scale,
+  c.collation_name
 FROM "SALES".INFORMATION_SCHEMA.schemata AS s
 LEFT JOIN "SALES".INFORMATION_SCHEMA.columns AS c
   ON c.table_schema = s.schema_name
@@ -36,7 +37,8 @@ SELECT
   c.column_name,
   c.data_type,
   c.numeric_precision,
-  c.numeric_scale
+  c.numeric_scale,
+  c.collation_name
 FROM "SALES".INFORMATION_SCHEMA.schemata AS s
 LEFT JOIN "SALES".INFORMATION_SCHEMA.columns AS c
   ON c.table_schema = s.schema_name
@@ -62,7 +64,8 @@ SELECT
   c.column_name,
   c.data_type,
   c.numeric_precision,
-  c.numeric_scale
+  c.numeric_scale,
+  c.collation_name
 FROM "SALES".INFORMATION_SCHEMA.schemata AS s
 LEFT JOIN "SALES".INFORMATION_SCHEMA.columns AS c
   ON c.table_schema = s.schema_name
@@ -120,8 +123,8 @@ SELECT
       ) AS "K"
     ) AS "KEYS"
   ),
-  MIN("ID"),
-  MAX("ID")
+  MIN(HEX_ENCODE("ID")),
+  MAX(HEX_ENCODE("ID"))
 FROM (
   SELECT
     "ID" AS "ID",
