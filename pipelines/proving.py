@@ -78,6 +78,11 @@ class StreamProof:
         """Whether every difference is named."""
         return len(self.comparison.examples) >= self.comparison.differences
 
+    @property
+    def is_askable(self) -> bool:
+        """Whether the source can be asked for each difference: by a key, and a key without a value is no source's."""
+        return self.keyed and self.is_whole and not any(has_gap(each.key) for each in self.comparison.examples)
+
 
 @dataclass(slots=True)
 class Proving:
@@ -209,16 +214,19 @@ class Proving:
         )
 
     def _looked(self, name: str, schema: StreamSchema, first: Comparison, wait: bool) -> Sequence[Difference]:
-        latest = first
+        unaskable = [each for each in first.examples if has_gap(each.key)]
+        latest = merged(first, [each for each in first.examples if not has_gap(each.key)])
         for _ in range(LOOKS_MAX):
+            if latest.equal:
+                break
             if latest.extra and wait:
                 self.pause()
             latest = self.compare_keys(name, schema, keys_table(schema, (each.key for each in latest.examples)))
             before = self.truth[name].version
             self.look_up_truth()
-            if latest.equal or self.truth[name].version == before:
+            if self.truth[name].version == before:
                 break
-        return latest.examples
+        return [*latest.examples, *unaskable]
 
     def compare_keys(self, name: str, schema: StreamSchema, keys: pa.Table) -> Comparison:
         """These keys as they are on both sides now."""
@@ -257,6 +265,11 @@ class Proving:
         plan = replace(table_plan(self.context, task, manifest.run_id), mode=mode)
         self.context.warehouse.load(plan, manifest, self.context.landing)
         return plan
+
+
+def has_gap(key: Sequence[object]) -> bool:
+    """Whether a column of the key has no value: no run writes such a row, and it is nothing to ask the source for."""
+    return any(value is None for value in key)
 
 
 def merged(first: Comparison, found: Sequence[Difference]) -> Comparison:

@@ -41,15 +41,15 @@ def mend(
 ) -> tuple[str, ...]:
     """Mends every stream that differs; the ids of the runs that did.
 
-    A stream without a key, or with more differences than are named, is read whole, as by ``syncline reload``; the
-    others are mended together, in one transaction (ONE-TRANSACTION).
+    A stream without a key, with rows whose key has no value, or with more differences than are named, is read whole, as
+    by ``syncline reload``; the others are mended together, in one transaction (ONE-TRANSACTION).
 
     Raises:
         MassDelete: GUARDED-DELETE, unless ``allow_deletes``; nothing was written.
         FenceLost: other runs committed each time.
         CountMismatch: a hop lost or gained rows; nothing was written.
     """
-    by_key = {each.stream: each for each in proofs if not each.comparison.equal and each.is_whole and each.keyed}
+    by_key = {each.stream: each for each in proofs if not each.comparison.equal and each.is_askable}
     whole = [each.stream for each in proofs if not each.comparison.equal and each.stream not in by_key]
     runs = []
     if by_key:

@@ -246,7 +246,7 @@ def prove_again(proving: Proving, proofs: Sequence[StreamProof]) -> list[StreamP
         schema = proving.schemas[proof.stream]
         if proof.comparison.equal:
             found.append(proof)
-        elif proof.is_whole and schema.key:
+        elif proof.is_askable:
             found.append(proving.again(proof, schema, wait=False))
         else:
             found.append(read_and_prove(proving, [proof.stream], proof.level == "rows", None)[proof.stream])

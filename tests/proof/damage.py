@@ -64,6 +64,10 @@ DAMAGES = {
         sql("INSERT INTO Account SELECT * REPLACE ('00199' AS Id) FROM Account WHERE Id = '001000003'"), extra=1
     ),
     "a row twice": Damage(sql("INSERT INTO Account SELECT * FROM Account WHERE Id = '001000003'"), extra=1),
+    "rows without a key": Damage(
+        sql("INSERT INTO Account SELECT * REPLACE (NULL AS Id) FROM Account WHERE Id < '001000002'"), extra=2
+    ),
+    "a key lost": Damage(sql("UPDATE Account SET Id = NULL WHERE Id = '001000003'"), missing=1, extra=1),
     "a row under another key": Damage(
         sql("UPDATE Account SET Id = '00199' WHERE Id = '001000003'"), missing=1, extra=1
     ),

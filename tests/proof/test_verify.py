@@ -21,7 +21,7 @@ from tests.runner.world import World, accounts
 VALUES_ONLY = {"a value changed", "a value lost", "a value where none was", "values exchanged", "every value changed"}
 """What key and cursor do not show."""
 
-UNCOUNTED = VALUES_ONLY | {"a row under another key", "a stamp lost"}
+UNCOUNTED = VALUES_ONLY | {"a row under another key", "a key lost", "a stamp lost"}
 """What leaves every count and every newest cursor as it was; a row without a stamp is counted with the oldest."""
 
 
