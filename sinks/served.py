@@ -228,7 +228,7 @@ class Served:
         check_present(tables, lambda plan: dialect.fold(plan.target) in shown)
         changes = [targets.reconcile(plan, shown.get(dialect.fold(plan.target)), place, dialect) for plan in tables]
         left = self._backend.tables(session, staging)
-        dead = served_staging.drop_dead(left or (), pipeline, run_ids, staging, dialect)
+        dead = served_staging.drop_dead(left or (), pipeline, run_ids, place, staging, dialect)
         # Every target was found fit before the first statement is sent: a refused one leaves all of them untouched.
         made = targets.missing_bookkeeping(place, shown, dialect)
         if self._schema_missing:
@@ -245,11 +245,11 @@ class Served:
         from syncline.sinks import served_staging
 
         self._backend.label(session, table, table.pipeline, table.run_id)
-        _, place = self._backend.places()
+        home, place = self._backend.places()
         self._ensure_staging(session, dialect, place)
         target = self._catalog(session, dialect).get(dialect.fold(table.target))
         collates = target is not None and target.collates
-        staging = served_staging.Staging.of(table, manifest, place, dialect, collates)
+        staging = served_staging.Staging.of(table, manifest, home, place, dialect, collates)
         loaded = 0
         for kind in staging.kinds:
             for statement in staging.create(kind):

@@ -6,7 +6,8 @@
     tombstones  key and cursor,       _syncline_deleted, _syncline_seq        ─┴▶ source: one query over both
 
 A table that has its file's columns in its file's order is right for a COPY by name and for one by position. The names
-begin with a digest of the pipeline's name: what a dead run left is recognised by it, and dropped by the next run.
+begin with a digest of the pipeline's name and of where its targets are: what a dead run left is recognised by it, and
+dropped by the next run. Copies of one pipeline in other schemas (a trial's, production's) may share a staging schema.
 
 Pure functions: plan in, SQL out.
 """
@@ -14,6 +15,7 @@ Pure functions: plan in, SQL out.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -27,35 +29,41 @@ from syncline.sinks.manifest import Manifest
 from syncline.sinks.staging import TOMBSTONE_COLUMN, digest_of_digests
 from syncline.sinks.warehouse import TablePlan
 
-PREFIX_CHARS = 10
+PREFIX_CHARS = 18
+DIGEST_CHARS = 12
+"""Of what is cut off a name; the names that Postgres has room for (63 bytes) still hold the run's id whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Staging:
     """One stream's staging tables in one run; ``columns`` are those of the landed ``records`` files.
 
-    ``collates`` says that the target compares texts by a collation; the staged ones must not take another by default.
+    ``home`` is where the target is, ``place`` where the staging tables are. ``collates`` says that the target compares
+    texts by a collation; the staged ones must not take another by default.
     """
 
     plan: TablePlan
     columns: pa.Schema
     kinds: tuple[SliceKind, ...]
+    home: Place
     place: Place
     dialect: Dialect
     collates: bool = False
 
     @staticmethod
-    def of(plan: TablePlan, manifest: Manifest, place: Place, dialect: Dialect, collates: bool = False) -> Staging:
+    def of(
+        plan: TablePlan, manifest: Manifest, home: Place, place: Place, dialect: Dialect, collates: bool = False
+    ) -> Staging:
         landed = {entry.kind for entry in manifest.files}
         kinds: tuple[SliceKind, ...] = tuple(kind for kind in ("records", "tombstones") if kind in landed)
-        return Staging(plan, manifest.columns, kinds or ("records",), place, dialect, collates)
+        return Staging(plan, manifest.columns, kinds or ("records",), home, place, dialect, collates)
 
     # --- tables ---------------------------------------------------------------------------------------------------
 
     def table(self, kind: SliceKind) -> exp.Table:
         plan = self.plan
-        name = table_name(plan.pipeline, plan.stream, plan.run_id, kind, self.dialect.capabilities.name_bytes_max)
-        return self.place.table(name)
+        own, bytes_max = prefix(plan.pipeline, self.home), self.dialect.capabilities.name_bytes_max
+        return self.place.table(table_name(own, plan.stream, plan.run_id, kind, bytes_max))
 
     def layout(self, kind: SliceKind) -> pa.Schema:
         """The columns of the landed files, in their order."""
@@ -195,31 +203,32 @@ def _canonical(field: pa.Field) -> pa.DataType:
     return type
 
 
-def prefix(pipeline: str) -> str:
+def prefix(pipeline: str, home: Place) -> str:
     """What the names of a pipeline's staging tables begin with."""
-    return f"s{hashlib.sha256(pipeline.encode()).hexdigest()[: PREFIX_CHARS - 2]}_"
+    whose = json.dumps([pipeline, home.catalog, home.schema])
+    return f"s{hashlib.sha256(whose.encode()).hexdigest()[: PREFIX_CHARS - 2]}_"
 
 
-def table_name(pipeline: str, stream: str, run_id: str, kind: SliceKind, bytes_max: int) -> str:
-    """``<pipeline's digest>_<run>_<stream>``, cut to the warehouse's bound with a digest in place of what is cut."""
+def table_name(own: str, stream: str, run_id: str, kind: SliceKind, bytes_max: int) -> str:
+    """``<prefix><run>_<stream>``, cut to the warehouse's bound with a digest in place of what is cut."""
     tail = "_t" if kind == "tombstones" else ""
     plain = f"{run_id}_{stream}"
-    room = bytes_max - PREFIX_CHARS - len(tail)
+    room = bytes_max - len(own) - len(tail)
     if len(plain.encode()) > room or not plain.isascii():
-        digest = hashlib.sha256(plain.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(plain.encode()).hexdigest()[:DIGEST_CHARS]
         kept = "".join(sign for sign in plain if sign.isascii())[: room - len(digest) - 1]
         plain = f"{kept}_{digest}"
-    return f"{prefix(pipeline)}{plain}{tail}"
+    return f"{own}{plain}{tail}"
 
 
 def drop_dead(
-    tables: Iterable[str], pipeline: str, run_ids: Sequence[str], place: Place, dialect: Dialect
+    tables: Iterable[str], pipeline: str, run_ids: Sequence[str], home: Place, place: Place, dialect: Dialect
 ) -> list[str]:
-    """Drops of what earlier runs of the pipeline left; ``tables`` as the catalog spells them.
+    """Drops of what earlier runs of the pipeline into ``home`` left; ``tables`` as the catalog spells them.
 
     The lease lets one run of a pipeline load at a time, so another run's table is a dead run's.
     """
-    own = dialect.fold(prefix(pipeline))
+    own = dialect.fold(prefix(pipeline, home))
     living = tuple(own + dialect.fold(run_id) for run_id in run_ids)
     dead = [name for name in tables if dialect.fold(name).startswith(own) and not dialect.fold(name).startswith(living)]
     drops = []

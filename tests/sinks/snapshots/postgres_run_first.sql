@@ -95,10 +95,26 @@ CREATE TABLE IF NOT EXISTS "crm"."contact" (
 );
 
 -- 10
-DROP TABLE IF EXISTS "crm_staging"."s79891e98_run-0001_account";
+SELECT
+  c.relname,
+  a.attname,
+  FORMAT_TYPE(a.atttypid, a.atttypmod)
+FROM pg_catalog.pg_namespace AS n
+LEFT JOIN pg_catalog.pg_class AS c
+  ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+LEFT JOIN pg_catalog.pg_attribute AS a
+  ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE
+  n.nspname = 'crm'
+ORDER BY
+  c.relname NULLS FIRST,
+  a.attnum NULLS FIRST;
 
 -- 11
-CREATE UNLOGGED TABLE "crm_staging"."s79891e98_run-0001_account" (
+DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0001_account";
+
+-- 12
+CREATE UNLOGGED TABLE "crm_staging"."sd2b439c4f7185eb9_run-0001_account" (
   "id" TEXT,
   "name" TEXT,
   "stamp" TIMESTAMPTZ,
@@ -106,10 +122,10 @@ CREATE UNLOGGED TABLE "crm_staging"."s79891e98_run-0001_account" (
   "_syncline_seq" BIGINT
 );
 
--- 12
-COPY "crm_staging"."s79891e98_run-0001_account" FROM STDIN WITH (FORMAT csv);
-
 -- 13
+COPY "crm_staging"."sd2b439c4f7185eb9_run-0001_account" FROM STDIN WITH (FORMAT csv);
+
+-- 14
 SELECT
   COUNT(*),
   SUM(CASE WHEN (
@@ -130,7 +146,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s79891e98_run-0001_account"
+        FROM "crm_staging"."sd2b439c4f7185eb9_run-0001_account"
       ) AS "k"
     ) AS "keys"
   ),
@@ -144,11 +160,11 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."s79891e98_run-0001_account"
+  FROM "crm_staging"."sd2b439c4f7185eb9_run-0001_account"
 ) AS "s";
 
--- 14
-DELETE FROM "crm_staging"."s79891e98_run-0001_account"
+-- 15
+DELETE FROM "crm_staging"."sd2b439c4f7185eb9_run-0001_account"
 WHERE
   "_syncline_seq" IN (
     SELECT
@@ -168,18 +184,18 @@ WHERE
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s79891e98_run-0001_account"
+        FROM "crm_staging"."sd2b439c4f7185eb9_run-0001_account"
       ) AS "s"
     ) AS "r"
     WHERE
       "r"."rank" > 1
   );
 
--- 15
-DROP TABLE IF EXISTS "crm_staging"."s79891e98_run-0001_contact";
-
 -- 16
-CREATE UNLOGGED TABLE "crm_staging"."s79891e98_run-0001_contact" (
+DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0001_contact";
+
+-- 17
+CREATE UNLOGGED TABLE "crm_staging"."sd2b439c4f7185eb9_run-0001_contact" (
   "id" TEXT,
   "name" TEXT,
   "stamp" TIMESTAMPTZ,
@@ -187,10 +203,10 @@ CREATE UNLOGGED TABLE "crm_staging"."s79891e98_run-0001_contact" (
   "_syncline_seq" BIGINT
 );
 
--- 17
-COPY "crm_staging"."s79891e98_run-0001_contact" FROM STDIN WITH (FORMAT csv);
-
 -- 18
+COPY "crm_staging"."sd2b439c4f7185eb9_run-0001_contact" FROM STDIN WITH (FORMAT csv);
+
+-- 19
 SELECT
   COUNT(*),
   SUM(CASE WHEN (
@@ -211,7 +227,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s79891e98_run-0001_contact"
+        FROM "crm_staging"."sd2b439c4f7185eb9_run-0001_contact"
       ) AS "k"
     ) AS "keys"
   ),
@@ -225,24 +241,8 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."s79891e98_run-0001_contact"
+  FROM "crm_staging"."sd2b439c4f7185eb9_run-0001_contact"
 ) AS "s";
-
--- 19
-SELECT
-  c.relname,
-  a.attname,
-  FORMAT_TYPE(a.atttypid, a.atttypmod)
-FROM pg_catalog.pg_namespace AS n
-LEFT JOIN pg_catalog.pg_class AS c
-  ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-LEFT JOIN pg_catalog.pg_attribute AS a
-  ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE
-  n.nspname = 'crm'
-ORDER BY
-  c.relname NULLS FIRST,
-  a.attnum NULLS FIRST;
 
 -- 20, in the transaction
 BEGIN;
@@ -370,7 +370,7 @@ USING (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s79891e98_run-0001_account"
+    FROM "crm_staging"."sd2b439c4f7185eb9_run-0001_account"
   ) AS "landed"
 ) AS "s"
 ON "s"."id" = "t"."id"
@@ -420,7 +420,7 @@ USING (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s79891e98_run-0001_contact"
+    FROM "crm_staging"."sd2b439c4f7185eb9_run-0001_contact"
   ) AS "landed"
 ) AS "s"
 ON "s"."id" = "t"."id"
@@ -477,7 +477,7 @@ SELECT
 COMMIT;
 
 -- 33
-DROP TABLE IF EXISTS "crm_staging"."s79891e98_run-0001_account";
+DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0001_account";
 
 -- 34
-DROP TABLE IF EXISTS "crm_staging"."s79891e98_run-0001_contact";
+DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0001_contact";

@@ -77,10 +77,26 @@ ALTER TABLE "crm"."account"
 ADD COLUMN IF NOT EXISTS "amount" DECIMAL(18, 2);
 
 -- 7
-DROP TABLE IF EXISTS "crm_staging"."s79891e98_run-0004_account";
+SELECT
+  c.relname,
+  a.attname,
+  FORMAT_TYPE(a.atttypid, a.atttypmod)
+FROM pg_catalog.pg_namespace AS n
+LEFT JOIN pg_catalog.pg_class AS c
+  ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+LEFT JOIN pg_catalog.pg_attribute AS a
+  ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE
+  n.nspname = 'crm'
+ORDER BY
+  c.relname NULLS FIRST,
+  a.attnum NULLS FIRST;
 
 -- 8
-CREATE UNLOGGED TABLE "crm_staging"."s79891e98_run-0004_account" (
+DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0004_account";
+
+-- 9
+CREATE UNLOGGED TABLE "crm_staging"."sd2b439c4f7185eb9_run-0004_account" (
   "id" TEXT,
   "name" TEXT,
   "stamp" TIMESTAMPTZ,
@@ -89,10 +105,10 @@ CREATE UNLOGGED TABLE "crm_staging"."s79891e98_run-0004_account" (
   "_syncline_seq" BIGINT
 );
 
--- 9
-COPY "crm_staging"."s79891e98_run-0004_account" FROM STDIN WITH (FORMAT csv);
-
 -- 10
+COPY "crm_staging"."sd2b439c4f7185eb9_run-0004_account" FROM STDIN WITH (FORMAT csv);
+
+-- 11
 SELECT
   COUNT(*),
   SUM(CASE WHEN (
@@ -114,7 +130,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s79891e98_run-0004_account"
+        FROM "crm_staging"."sd2b439c4f7185eb9_run-0004_account"
       ) AS "k"
     ) AS "keys"
   ),
@@ -129,24 +145,8 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."s79891e98_run-0004_account"
+  FROM "crm_staging"."sd2b439c4f7185eb9_run-0004_account"
 ) AS "s";
-
--- 11
-SELECT
-  c.relname,
-  a.attname,
-  FORMAT_TYPE(a.atttypid, a.atttypmod)
-FROM pg_catalog.pg_namespace AS n
-LEFT JOIN pg_catalog.pg_class AS c
-  ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-LEFT JOIN pg_catalog.pg_attribute AS a
-  ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE
-  n.nspname = 'crm'
-ORDER BY
-  c.relname NULLS FIRST,
-  a.attnum NULLS FIRST;
 
 -- 12, in the transaction
 BEGIN;
@@ -191,7 +191,7 @@ USING (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s79891e98_run-0004_account"
+    FROM "crm_staging"."sd2b439c4f7185eb9_run-0004_account"
   ) AS "landed"
 ) AS "s"
 ON "s"."id" = "t"."id"
@@ -245,4 +245,4 @@ SELECT
 COMMIT;
 
 -- 19
-DROP TABLE IF EXISTS "crm_staging"."s79891e98_run-0004_account";
+DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0004_account";

@@ -126,10 +126,24 @@ CREATE TABLE IF NOT EXISTS "crm"."contact" (
 SET query_group TO 'syncline:trial:run-0001:Account';
 
 -- 19
-DROP TABLE IF EXISTS "crm_staging"."s79891e98_run-0001_account";
+SELECT
+  table_name,
+  column_name,
+  data_type,
+  numeric_precision,
+  numeric_scale
+FROM svv_columns
+WHERE
+  table_schema = 'crm'
+ORDER BY
+  table_name NULLS FIRST,
+  ordinal_position NULLS FIRST;
 
 -- 20
-CREATE TABLE "crm_staging"."s79891e98_run-0001_account" (
+DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0001_account";
+
+-- 21
+CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0001_account" (
   "id" VARCHAR(65535),
   "name" VARCHAR(65535),
   "stamp" TIMESTAMP,
@@ -137,13 +151,13 @@ CREATE TABLE "crm_staging"."s79891e98_run-0001_account" (
   "_syncline_seq" BIGINT
 );
 
--- 21
-COPY "crm_staging"."s79891e98_run-0001_account" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0001/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST;
-
 -- 22
-SELECT pg_last_copy_count();
+COPY "crm_staging"."s07383d64bf2e0874_run-0001_account" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0001/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST;
 
 -- 23
+SELECT pg_last_copy_count();
+
+-- 24
 SELECT
   COUNT(*),
   SUM(CASE WHEN (
@@ -165,7 +179,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s79891e98_run-0001_account"
+        FROM "crm_staging"."s07383d64bf2e0874_run-0001_account"
       ) AS "k"
     ) AS "keys"
   ),
@@ -179,11 +193,11 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."s79891e98_run-0001_account"
+  FROM "crm_staging"."s07383d64bf2e0874_run-0001_account"
 ) AS "s";
 
--- 24
-DELETE FROM "crm_staging"."s79891e98_run-0001_account"
+-- 25
+DELETE FROM "crm_staging"."s07383d64bf2e0874_run-0001_account"
 WHERE
   "_syncline_seq" IN (
     SELECT
@@ -203,21 +217,21 @@ WHERE
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s79891e98_run-0001_account"
+        FROM "crm_staging"."s07383d64bf2e0874_run-0001_account"
       ) AS "s"
     ) AS "r"
     WHERE
       "r"."rank" > 1
   );
 
--- 25
+-- 26
 SET query_group TO 'syncline:trial:run-0001:Contact';
 
--- 26
-DROP TABLE IF EXISTS "crm_staging"."s79891e98_run-0001_contact";
-
 -- 27
-CREATE TABLE "crm_staging"."s79891e98_run-0001_contact" (
+DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0001_contact";
+
+-- 28
+CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0001_contact" (
   "id" VARCHAR(65535),
   "name" VARCHAR(65535),
   "stamp" TIMESTAMP,
@@ -225,13 +239,13 @@ CREATE TABLE "crm_staging"."s79891e98_run-0001_contact" (
   "_syncline_seq" BIGINT
 );
 
--- 28
-COPY "crm_staging"."s79891e98_run-0001_contact" FROM 's3://bucket/landing/for=redshift/trial/Contact/dt=2024-01-01/run=run-0001/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST;
-
 -- 29
-SELECT pg_last_copy_count();
+COPY "crm_staging"."s07383d64bf2e0874_run-0001_contact" FROM 's3://bucket/landing/for=redshift/trial/Contact/dt=2024-01-01/run=run-0001/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST;
 
 -- 30
+SELECT pg_last_copy_count();
+
+-- 31
 SELECT
   COUNT(*),
   SUM(CASE WHEN (
@@ -253,7 +267,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s79891e98_run-0001_contact"
+        FROM "crm_staging"."s07383d64bf2e0874_run-0001_contact"
       ) AS "k"
     ) AS "keys"
   ),
@@ -267,25 +281,11 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."s79891e98_run-0001_contact"
+  FROM "crm_staging"."s07383d64bf2e0874_run-0001_contact"
 ) AS "s";
 
--- 31
-SET query_group TO 'syncline:trial:run-0001';
-
 -- 32
-SELECT
-  table_name,
-  column_name,
-  data_type,
-  numeric_precision,
-  numeric_scale
-FROM svv_columns
-WHERE
-  table_schema = 'crm'
-ORDER BY
-  table_name NULLS FIRST,
-  ordinal_position NULLS FIRST;
+SET query_group TO 'syncline:trial:run-0001';
 
 -- 33, in transaction 1
 BEGIN;
@@ -413,7 +413,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s79891e98_run-0001_account"
+    FROM "crm_staging"."s07383d64bf2e0874_run-0001_account"
   ) AS "landed"
 ) AS "s"
 WHERE
@@ -474,7 +474,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s79891e98_run-0001_account"
+    FROM "crm_staging"."s07383d64bf2e0874_run-0001_account"
   ) AS "landed"
 ) AS "s"
 LEFT JOIN "crm"."account" AS "t"
@@ -509,7 +509,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s79891e98_run-0001_contact"
+    FROM "crm_staging"."s07383d64bf2e0874_run-0001_contact"
   ) AS "landed"
 ) AS "s"
 WHERE
@@ -576,7 +576,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s79891e98_run-0001_contact"
+    FROM "crm_staging"."s07383d64bf2e0874_run-0001_contact"
   ) AS "landed"
 ) AS "s"
 LEFT JOIN "crm"."contact" AS "t"
@@ -605,7 +605,7 @@ SELECT
 COMMIT;
 
 -- 48
-DROP TABLE IF EXISTS "crm_staging"."s79891e98_run-0001_account";
+DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0001_account";
 
 -- 49
-DROP TABLE IF EXISTS "crm_staging"."s79891e98_run-0001_contact";
+DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0001_contact";

@@ -100,10 +100,24 @@ ADD COLUMN "tags" SUPER;
 SET query_group TO 'syncline:trial:run-0003:Account';
 
 -- 15
-DROP TABLE IF EXISTS "crm_staging"."s79891e98_run-0003_account";
+SELECT
+  table_name,
+  column_name,
+  data_type,
+  numeric_precision,
+  numeric_scale
+FROM svv_columns
+WHERE
+  table_schema = 'crm'
+ORDER BY
+  table_name NULLS FIRST,
+  ordinal_position NULLS FIRST;
 
 -- 16
-CREATE TABLE "crm_staging"."s79891e98_run-0003_account" (
+DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0003_account";
+
+-- 17
+CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0003_account" (
   "id" VARCHAR(65535),
   "name" VARCHAR(65535),
   "stamp" TIMESTAMP,
@@ -113,13 +127,13 @@ CREATE TABLE "crm_staging"."s79891e98_run-0003_account" (
   "_syncline_seq" BIGINT
 );
 
--- 17
-COPY "crm_staging"."s79891e98_run-0003_account" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0003/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST SERIALIZETOJSON;
-
 -- 18
-SELECT pg_last_copy_count();
+COPY "crm_staging"."s07383d64bf2e0874_run-0003_account" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0003/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST SERIALIZETOJSON;
 
 -- 19
+SELECT pg_last_copy_count();
+
+-- 20
 SELECT
   COUNT(*),
   SUM(CASE WHEN (
@@ -143,7 +157,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s79891e98_run-0003_account"
+        FROM "crm_staging"."s07383d64bf2e0874_run-0003_account"
       ) AS "k"
     ) AS "keys"
   ),
@@ -159,25 +173,11 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."s79891e98_run-0003_account"
+  FROM "crm_staging"."s07383d64bf2e0874_run-0003_account"
 ) AS "s";
 
--- 20
-SET query_group TO 'syncline:trial:run-0003';
-
 -- 21
-SELECT
-  table_name,
-  column_name,
-  data_type,
-  numeric_precision,
-  numeric_scale
-FROM svv_columns
-WHERE
-  table_schema = 'crm'
-ORDER BY
-  table_name NULLS FIRST,
-  ordinal_position NULLS FIRST;
+SET query_group TO 'syncline:trial:run-0003';
 
 -- 22, in transaction 1
 BEGIN;
@@ -224,7 +224,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s79891e98_run-0003_account"
+    FROM "crm_staging"."s07383d64bf2e0874_run-0003_account"
   ) AS "landed"
 ) AS "s"
 WHERE
@@ -306,7 +306,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s79891e98_run-0003_account"
+    FROM "crm_staging"."s07383d64bf2e0874_run-0003_account"
   ) AS "landed"
 ) AS "s"
 LEFT JOIN "crm"."account" AS "t"
@@ -335,4 +335,4 @@ SELECT
 COMMIT;
 
 -- 30
-DROP TABLE IF EXISTS "crm_staging"."s79891e98_run-0003_account";
+DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0003_account";

@@ -113,10 +113,24 @@ COMMIT;
 SET query_group TO 'syncline:trial:run-0004:Account';
 
 -- 19
-DROP TABLE IF EXISTS "crm_staging"."s79891e98_run-0004_account";
+SELECT
+  table_name,
+  column_name,
+  data_type,
+  numeric_precision,
+  numeric_scale
+FROM svv_columns
+WHERE
+  table_schema = 'crm'
+ORDER BY
+  table_name NULLS FIRST,
+  ordinal_position NULLS FIRST;
 
 -- 20
-CREATE TABLE "crm_staging"."s79891e98_run-0004_account" (
+DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0004_account";
+
+-- 21
+CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0004_account" (
   "id" VARCHAR(65535),
   "name" VARCHAR(65535),
   "stamp" TIMESTAMP,
@@ -126,13 +140,13 @@ CREATE TABLE "crm_staging"."s79891e98_run-0004_account" (
   "_syncline_seq" BIGINT
 );
 
--- 21
-COPY "crm_staging"."s79891e98_run-0004_account" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0004/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST SERIALIZETOJSON;
-
 -- 22
-SELECT pg_last_copy_count();
+COPY "crm_staging"."s07383d64bf2e0874_run-0004_account" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0004/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST SERIALIZETOJSON;
 
 -- 23
+SELECT pg_last_copy_count();
+
+-- 24
 SELECT
   COUNT(*),
   SUM(CASE WHEN (
@@ -156,7 +170,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s79891e98_run-0004_account"
+        FROM "crm_staging"."s07383d64bf2e0874_run-0004_account"
       ) AS "k"
     ) AS "keys"
   ),
@@ -172,25 +186,11 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."s79891e98_run-0004_account"
+  FROM "crm_staging"."s07383d64bf2e0874_run-0004_account"
 ) AS "s";
 
--- 24
-SET query_group TO 'syncline:trial:run-0004';
-
 -- 25
-SELECT
-  table_name,
-  column_name,
-  data_type,
-  numeric_precision,
-  numeric_scale
-FROM svv_columns
-WHERE
-  table_schema = 'crm'
-ORDER BY
-  table_name NULLS FIRST,
-  ordinal_position NULLS FIRST;
+SET query_group TO 'syncline:trial:run-0004';
 
 -- 26, in transaction 2
 BEGIN;
@@ -237,7 +237,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s79891e98_run-0004_account"
+    FROM "crm_staging"."s07383d64bf2e0874_run-0004_account"
   ) AS "landed"
 ) AS "s"
 WHERE
@@ -319,7 +319,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s79891e98_run-0004_account"
+    FROM "crm_staging"."s07383d64bf2e0874_run-0004_account"
   ) AS "landed"
 ) AS "s"
 LEFT JOIN "crm"."account" AS "t"
@@ -348,4 +348,4 @@ SELECT
 COMMIT;
 
 -- 34
-DROP TABLE IF EXISTS "crm_staging"."s79891e98_run-0004_account";
+DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0004_account";
