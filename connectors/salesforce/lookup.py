@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from syncline.connectors.connector import Batch, StreamSchema, Tally, Window
+from syncline.connectors.salesforce.deletes import id18
 from syncline.connectors.salesforce.describe import Facts
 from syncline.connectors.salesforce.rest import Notes, Query
 from syncline.connectors.salesforce.shape import Shape
@@ -24,6 +25,7 @@ from syncline.connectors.salesforce.wide import WideReading
 
 KEY: Final = "Id"
 NEWEST: Final = "DESC LIMIT 1"
+ID_LENGTH: Final = 18
 
 
 class Lookups:
@@ -37,10 +39,14 @@ class Lookups:
         self._query = Query(transport, self._notes)
 
     def records(self, keys: pa.Table, high: datetime) -> Iterator[Batch]:
-        """The records of these ids that the filter lets through; those in the bin come marked."""
+        """The records of these ids that the filter lets through; those in the bin come marked.
+
+        What is no id is not asked for: no record has it, and the org refuses a whole query that names one (SOQL
+        reference, "invalid ID field").
+        """
         unbounded = replace(self._stream, cursor=None)
         shape, window = Shape.of(self._stream, self._facts), Window(None, high)
-        ids: list[str] = keys.column(KEY).to_pylist()
+        ids = [each for each in keys.column(KEY).to_pylist() if is_id(each)]
         plain = select(unbounded, shape.fields, window)
         if not fits_url(plain):
             wide = WideReading(self._transport, unbounded, shape, self._notes, self._facts.stamp, window)
@@ -76,3 +82,8 @@ class Lookups:
         query = select(narrow, shape.fields, window, tail=f"ORDER BY {cursor} {NEWEST}")
         found = [pc.max(rows.column(cursor)).as_py() for rows, _ in self._query.rows(shape, query) if rows.num_rows]
         return max(found, default=None)
+
+
+def is_id(text: str) -> bool:
+    """Whether a record may have it: 18 letters and digits, the last three of which tell the case of the others."""
+    return len(text) == ID_LENGTH and text.isascii() and text.isalnum() and id18(text[:15]) == text
