@@ -127,8 +127,7 @@ class Records:
 
     def state(
         self,
-        table: Table,
-        serials: Serials,
+        written: Sequence[tuple[Table, Serials]],
         step: Callable[[], None],
         transaction: Transaction | None,
         visible_after_s: float,
@@ -138,10 +137,7 @@ class Records:
         Raises:
             Locked: an open transaction has written one of the records.
         """
-        keys = {(table.kind.name, serial) for serial in serials.tolist()} if self._open or visible_after_s else set()
-        for other in self._open.values():
-            if other is not transaction and not other.locked.isdisjoint(keys):
-                raise Locked("unable to obtain exclusive access to this record")
+        self.require_free(written, transaction)
         if transaction is None and visible_after_s:
             transaction = self.begin()
             own = transaction
@@ -150,7 +146,18 @@ class Records:
             step()
             return
         transaction.steps.append(step)
-        transaction.locked |= keys
+        transaction.locked |= _keys(written)
+
+    def require_free(self, written: Sequence[tuple[Table, Serials]], transaction: Transaction | None = None) -> None:
+        """Nothing else may write a record that an open transaction has written, or its stamps would go back.
+
+        Raises:
+            Locked: an open transaction, other than that one, has written one of the records.
+        """
+        keys = _keys(written) if self._open else set()
+        for other in self._open.values():
+            if other is not transaction and not other.locked.isdisjoint(keys):
+                raise Locked("unable to obtain exclusive access to this record")
 
     def _commit_if_open(self, transaction: Transaction) -> None:
         if transaction.number in self._open:
@@ -237,6 +244,10 @@ class Records:
             if hit.any():
                 found.append((child, rows.serials()[hit]))
         return found
+
+
+def _keys(written: Sequence[tuple[Table, Serials]]) -> set[tuple[str, int]]:
+    return {(table.kind.name, serial) for table, serials in written for serial in serials.tolist()}
 
 
 def _same_segment_runs(positions: Positions) -> list[tuple[int, int]]:

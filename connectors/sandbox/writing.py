@@ -67,7 +67,7 @@ class Writer:
             columns = self._bare(table, serials)
         columns |= given
 
-        self._records.state(table, serials, lambda: table.append(serials, columns), transaction, visible_after_s)
+        self._records.state([(table, serials)], lambda: table.append(serials, columns), transaction, visible_after_s)
         ids: list[str] = id_texts(table.kind.key_prefix, serials).to_pylist()
         return ids
 
@@ -95,13 +95,14 @@ class Writer:
         changes = self._records.stamps(table, touch, len(serials))
         changes |= self._records.columns_of(table, values, len(serials))
         self._records.state(
-            table, serials, lambda: self._records.revise(table, serials, changes), transaction, visible_after_s
+            [(table, serials)], lambda: self._records.revise(table, serials, changes), transaction, visible_after_s
         )
 
     def restamp(self, name: str, ids: Sequence[str] | None) -> None:
         """SystemModstamp alone moves, for these records or for all."""
         table = self._records.table(name)
         serials = table.everything().serials() if ids is None else self._records.present(table, ids)
+        self._records.require_free([(table, serials)])
         self._records.revise(table, serials, self._records.stamps(table, "system", len(serials)))
 
     def delete(
@@ -124,7 +125,8 @@ class Writer:
                 remove(child, theirs, "system" if stamps else "none")
             remove(table, serials, "user")
 
-        self._records.state(table, serials, step, transaction, visible_after_s)
+        written = [(table, serials), *self._records.children(table, serials)]
+        self._records.state(written, step, transaction, visible_after_s)
 
     def undelete(self, name: str, ids: Sequence[str]) -> None:
         """Out of the bin, and with each record the children that went with it."""
@@ -149,6 +151,7 @@ class Writer:
     def _restore(self, table: Table, serials: Serials) -> None:
         if not len(serials):
             return
+        self._records.require_free([(table, serials)])
         changes = self._records.stamps(table, "user", len(serials))
         changes["IsDeleted"] = pa.repeat(pa.scalar("false"), len(serials))
         self._records.logs[table.kind.name].forget(serials)
@@ -159,6 +162,7 @@ class Writer:
         table = self._records.table(name)
         serials = self._records.present(table, losers)
         self._records.present(table, [winner])
+        self._records.require_free([(table, serials), *self._records.children(table, serials)])
         for child, theirs in self._records.children(table, serials):
             field = next(field for child_name, field in table.kind.cascades if child_name == child.kind.name)
             parent = pa.repeat(pa.scalar(winner), len(theirs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 
@@ -85,6 +86,28 @@ def test_transactions_are_seen_whole_or_not_at_all(org: Org) -> None:
     org.roll_back(undone)
     assert org.count("Account", "Name = 'undone'") == 0
     org.update("Account", [first], {"Name": "free again"})
+
+
+def test_no_write_gets_in_between_a_transaction_and_its_commit(org: Org) -> None:
+    """Else the record's stamps would go back when the transaction commits, which no org lets happen."""
+    parent = org.insert("Account")[0]
+    child = org.insert("Contact", {"AccountId": parent})[0]
+    writes: list[Callable[[], object]] = [
+        lambda: org.restamp("Contact"),
+        lambda: org.delete("Account", [parent]),
+        lambda: org.merge("Account", org.ids("Account", limit=1)[0], [parent]),
+    ]
+    org.update("Contact", [child], {"LastName": "late"}, visible_after_s=60)
+    for write in writes:
+        with pytest.raises(Locked):
+            write()
+    org.advance(60)
+    org.delete("Account", [parent], visible_after_s=60)
+    with pytest.raises(Locked):
+        org.update("Contact", [child], {"LastName": "goes with its parent"})
+    org.advance(60)
+    org.undelete("Account", [parent])
+    org.restamp("Contact")
 
 
 def test_thousands_of_rows_share_one_stamp_after_a_mass_restamp(org: Org, call: Caller) -> None:
