@@ -20,6 +20,7 @@ from syncline.connectors.errors import (
     ValueOutOfType,
 )
 from syncline.sinks.duckdb_settings import Settings
+from syncline.sinks.warehouse import WATERMARKS_TABLE
 
 LOCK_POLL_S = 0.5
 
@@ -149,8 +150,12 @@ def translate(error: duckdb.Error, statement: str, path: str) -> SynclineError:
     """DuckDB's error in the one tree."""
     operation = f"run {' '.join(statement.split()[:3])}"
     cause = _first_line(error)
+    if isinstance(error, duckdb.ConstraintException) and statement != "COMMIT" and WATERMARKS_TABLE not in statement:
+        # The watermarks' key is the only constraint that Syncline makes; old and new version of a row meet in a target.
+        hint = "somebody added a constraint or a unique index to the target: drop it (ALTER TABLE, DROP INDEX)"
+        return ConfigError(operation, path, cause, hint)
     if isinstance(error, duckdb.TransactionException | duckdb.ConstraintException):
-        # The watermarks' key is the only constraint there is, and only a run writes.
+        # Of the watermarks' key, or a conflict: only a run writes.
         return FenceLost(operation, path, cause, "another run committed first; nothing was written, run again")
     if isinstance(error, duckdb.OutOfMemoryException):
         return ConfigError(operation, path, cause, "raise memory_limit of DuckDB(...), or lower its threads to 1")

@@ -326,6 +326,21 @@ def test_a_commit_that_duckdb_refuses_is_a_lost_fence_not_an_unknown_outcome(
     assert trial.rows() == []
 
 
+@pytest.mark.parametrize(
+    "added", ['CREATE UNIQUE INDEX theirs ON "Account" ("Id")', 'ALTER TABLE "Account" ALTER "Name" SET NOT NULL']
+)
+def test_a_constraint_that_somebody_added_is_told_as_one_not_as_another_run(
+    trial: Trial, house: DuckDBHouse, added: str
+) -> None:
+    trial.run(Change([record("1")]))
+    with duckdb.connect(house.path) as connection:
+        connection.execute(added)
+    before = trial.rows()
+    with pytest.raises(ConfigError, match=r"(?si)constraint.*drop it"):
+        trial.run(Change([record("1", "edited", 60), record("2", None, 60)]))
+    assert trial.rows() == before
+
+
 @pytest.mark.parametrize("first", [True, False], ids=["first run", "later run"])
 @pytest.mark.parametrize("fenced", [True, False], ids=["after its fence", "before its fence"])
 def test_of_two_runs_within_each_other_one_wins_fenced_commit(
