@@ -30,12 +30,21 @@ def count(match: Match) -> str:
 
 
 def remove(match: Match) -> str:
-    """Takes out every row of those keys."""
-    return match.render(
-        "DELETE FROM target AS t WHERE EXISTS (SELECT 1 FROM doubled AS s WHERE :same)",
-        {"doubled": _doubled(match)},
-        same=match.same_identity(),
-    )
+    """Takes out every row of those keys; the statement's table has no other name, for Snowflake and Redshift know none
+    in DELETE, and no column of it is named within the query."""
+    theirs = [unqualified(each) for each in match.theirs_apart()]
+    chosen = match.fill("SELECT 1 FROM doubled AS s", {"doubled": _doubled(match)})
+    assert isinstance(chosen, exp.Select)
+    chosen.set("expressions", match.ours_apart())
+    apart = theirs[0] if len(theirs) == 1 else exp.Tuple(expressions=theirs)
+    return match.render("DELETE FROM target WHERE :chosen", chosen=exp.In(this=apart, query=chosen.subquery()))
+
+
+def unqualified(value: exp.Expr) -> exp.Expr:
+    """The value with its columns named alone."""
+    for each in value.find_all(exp.Column):
+        each.set("table", None)
+    return value
 
 
 def make_one(
@@ -72,4 +81,4 @@ def _doubled(match: Match) -> exp.Expr:
     )
     assert isinstance(query, exp.Select)
     keys = [column(name, "s") for name in names]
-    return query.select(*keys).group_by(*(key.copy() for key in keys)).subquery()
+    return query.select(*keys).group_by(*match.ours_apart()).subquery()  # trailing blanks tell keys apart, too

@@ -180,12 +180,13 @@ class Match:
 
     def same_identity(self) -> exp.Expr:
         """Both rows are of one identity. Neither a key nor a digest is ever null, so plain equality serves."""
-        ours = [
-            each for name, type in self._identity_types() for each in self.dialect.identity(column(name, "s"), type)
-        ]
-        return exp.and_(
-            *(exp.EQ(this=one, expression=other) for one, other in zip(ours, self.theirs_apart(), strict=True))
-        )
+        pairs = zip(self.ours_apart(), self.theirs_apart(), strict=True)
+        return exp.and_(*(exp.EQ(this=one, expression=other) for one, other in pairs))
+
+    def ours_apart(self) -> list[exp.Expr]:
+        """The values that tell the staged rows apart."""
+        named = ((column(name, "s"), type) for name, type in self._identity_types())
+        return [each for value, type in named for each in self.dialect.identity(value, type)]
 
     def theirs_apart(self) -> list[exp.Expr]:
         """The values that tell the target's rows apart."""

@@ -11,6 +11,7 @@ pass. The answers come from what is wrapped: the real driver, or a script. Held,
   a COMMIT of nothing are ignored without a word;
 * a target's row that a MERGE matches twice is error 100090; so are, stricter than Snowflake, two source rows of one key
   that no row matches, for it inserts both without a word (MERGE);
+* UPDATE and DELETE give their table no other name: the syntax has no place for one (UPDATE, DELETE);
 * at most a thousand names in FILES (COPY INTO table);
 * a plain identifier means upper case, a quoted one itself: another spelling is another name (identifiers).
 
@@ -153,6 +154,8 @@ class Watched:
 
     def _execute(self, cursor: Any, statement: str, **arguments: Any) -> None:
         kind = kind_of(statement)
+        if re.match(r"\s*(?:UPDATE|DELETE)\b", statement, re.I):
+            refuse_an_alias(statement)
         getattr(self, f"_{kind}")(statement)
         if kind in ("dml", "ddl", "question") and not re.match(
             r"\s*(?:SHOW|DESC|LIST|CREATE\s+STAGE)", statement, re.I
@@ -220,6 +223,13 @@ class Watched:
         [(twice,)] = cursor.fetchall()
         if twice:
             raise ProgrammingError(msg="Duplicate row detected during DML action", errno=100_090, sqlstate="42P18")
+
+
+def refuse_an_alias(statement: str) -> None:
+    tree = parse_one(statement, read="snowflake")
+    assert isinstance(tree, exp.Update | exp.Delete), statement
+    if tree.this.alias:
+        raise ProgrammingError(msg=f"unexpected {tree.this.alias}", errno=1_003, sqlstate="42000")
 
 
 def rows_of_one_key(merge: exp.Merge) -> str:

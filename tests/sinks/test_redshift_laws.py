@@ -7,9 +7,11 @@ PostgreSQL reads committed rows and waits for locks where SNAPSHOT and SERIALIZA
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from psycopg import sql
 
 from syncline.connectors.errors import CommitUnknown, SignInError, Transient
 from syncline.sinks.landing import Landing
@@ -39,6 +41,23 @@ def trial(fake_redshift: FakeRedshift, slept: Slept) -> Trial:
 
 def begin(trial: Trial) -> None:
     trial.run(Change([record("1"), record("2")]))
+
+
+def test_one_row_is_made_of_a_doubled_key(trial: Trial, fake_redshift: FakeRedshift) -> None:
+    """What a repair does; keys that differ by trailing blanks are different keys, and DELETE knows no alias."""
+    trial.run(Change([record("1"), record("1 "), record("2")]))
+    table = sql.Identifier(fake_redshift.schema, "account")
+    with fake_redshift.reader() as reader:
+        reader.execute(
+            sql.SQL("INSERT INTO {t} SELECT * FROM {t} WHERE id = '1' AND octet_length(id) = 1").format(t=table)
+        )
+    warehouse = trial.house.open()
+    unit = trial.stage(warehouse, Change([record(each, "new", 2) for each in ("1", "1 ", "3")]))
+    counts = warehouse.commit(replace(unit, tables=[replace(each, doubles=True) for each in unit.tables]))
+    warehouse.close()
+    found = counts.tables["Account"]
+    assert (found.doubled, found.inserted, found.updated) == (1, 2, 1)
+    assert trial.names() == {"1": "new", "1 ": "new", "2": "name", "3": "new"}
 
 
 SECOND = Change([record("1", "new", 1), record("3", stamp=1)], [tombstone("2", 1)])

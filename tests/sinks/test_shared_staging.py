@@ -35,7 +35,7 @@ def tables(address: PgAddress, schema: str) -> list[str]:
 
 
 def test_a_run_into_one_schema_leaves_the_staged_rows_of_a_run_into_another(address: PgAddress, tmp_path: Path) -> None:
-    """ONE-TRANSACTION for both, though the pipelines have one name; dead tables of their own are dropped all the same."""
+    """ONE-TRANSACTION for both, though the pipelines have one name; their own dead tables are dropped."""
     staging = new_schema()
     settings = {"names": "exact", "staging_schema": staging}
     trial, production = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,24 @@ def test_a_key_staged_twice_is_refused_and_nothing_is_written(watching: Watching
     assert len(trial.rows()) == 2
 
 
+def test_one_row_is_made_of_a_doubled_key(watching: Watching) -> None:
+    """What a repair does, in the run's transaction and in Snowflake's own syntax of DELETE."""
+    trial, rules = watching.trial, watching.rules
+    assert isinstance(trial.house, WatchedHouse)
+    trial.run(Change([record("1"), record("2")]))
+    with trial.house.server.reader() as reader:
+        place = f'"{trial.house.database}"."CRM"."ACCOUNT"'
+        reader.cursor().execute(f"INSERT INTO {place} SELECT * FROM {place} WHERE \"ID\" = '1'")
+    warehouse = trial.house.open()
+    unit = trial.stage(warehouse, Change([record("1", "new", 2), record("3", stamp=2)]))
+    counts = warehouse.commit(replace(unit, tables=[replace(each, doubles=True) for each in unit.tables]))
+    warehouse.close()
+    assert (counts.tables["Account"].doubled, counts.tables["Account"].inserted) == (1, 2)
+    assert [(row["ID"], row["NAME"]) for row in trial.rows()] == [("1", "new"), ("2", "name"), ("3", "name")]
+    assert [each.inside for each in rules.sent if each.statement.startswith("DELETE")] == [True]
+    assert rules.breaches == []
+
+
 def test_exact_names_are_quoted_everywhere(watching: Watching) -> None:
     """EXACT-NAMES: no statement of a run relies on a name being folded."""
     trial, rules = watching.trial, watching.rules
@@ -241,6 +259,8 @@ def test_what_snowflake_would_not_say_is_noticed(breach: str, statements: Sequen
     ("errno", "statement"),
     [
         (1_003, "SAVEPOINT a"),
+        (1_003, 'DELETE FROM "D"."CRM"."ACCOUNT" AS "T" WHERE "T"."ID" = 1'),
+        (1_003, 'UPDATE "D"."CRM"."ACCOUNT" AS "T" SET "ID" = 1'),
         (1_003, "BEGIN ISOLATION LEVEL SERIALIZABLE"),
         (2_003, 'SELECT "ID" FROM "D"."CRM"."Account"'),
         (2_003, "SELECT id FROM d.crm.nope"),

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from sqlglot import exp, parse_one
 
 from syncline.sinks import bookkeeping, comparison, doubles, lattice, staging, targets
-from syncline.sinks.dialect import ARROW_TYPES, DUCKDB, Place, fill, text
+from syncline.sinks.dialect import ARROW_TYPES, DUCKDB, Dialect, Place, fill, text
 from syncline.sinks.match import Match
 from syncline.sinks.merge import Merge
+from syncline.sinks.postgres_dialect import POSTGRES
+from syncline.sinks.redshift_dialect import REDSHIFT
+from syncline.sinks.snowflake_dialect import SNOWFLAKE
 from syncline.sinks.trial import START, Change, at
 from syncline.sinks.warehouse import DELETED_AT_COLUMN, SYNCED_AT_COLUMN, CommitUnit, Mark
 from tests.sinks.snapshot import FOLDER, check_snapshot
@@ -75,6 +79,19 @@ def test_making_one_row_of_a_doubled_key_is_as_reviewed(name: str) -> None:
     match = match_of(name)
     statements = [("count", doubles.count(match)), ("remove", doubles.remove(match))]
     check_snapshot(f"duckdb_doubles_{name}", statements)
+
+
+@pytest.mark.parametrize("dialect", [DUCKDB, POSTGRES, REDSHIFT, SNOWFLAKE], ids=lambda each: each.name)
+@pytest.mark.parametrize("name", DOUBLES)
+def test_a_delete_gives_its_table_no_other_name(name: str, dialect: Dialect) -> None:
+    """Neither Snowflake's syntax of DELETE has a place for one, nor Redshift's."""
+    plan, layout, duplicated = MATCHES[name]
+    if dialect is not DUCKDB:
+        layout = {column: "TEXT" if type == "VARCHAR" else type for column, type in layout.items()}
+    match = Match(plan, targets.Layout.of(layout, dialect), PLACE, dialect, duplicated)
+    tree = parse_one(doubles.remove(match), read=dialect.name)
+    assert isinstance(tree, exp.Delete)
+    assert not tree.this.alias
 
 
 @pytest.mark.parametrize("name", MATCHES)

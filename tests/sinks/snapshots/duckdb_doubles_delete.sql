@@ -37,11 +37,11 @@ FROM (
 ) AS "d";
 
 -- remove
-DELETE FROM "crm"."main"."Account" AS "t"
+DELETE FROM "crm"."main"."Account"
 WHERE
-  EXISTS(
+  "Id" IN (
     SELECT
-      1
+      "s"."Id"
     FROM (
       SELECT
         COUNT(*) AS "held",
@@ -68,8 +68,4 @@ WHERE
       HAVING
         COUNT(*) > 1
     ) AS "s"
-    WHERE
-      (
-        "s"."Id" = "t"."Id"
-      )
   );

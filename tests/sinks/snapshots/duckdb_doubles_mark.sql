@@ -39,11 +39,11 @@ FROM (
 ) AS "d";
 
 -- remove
-DELETE FROM "crm"."main"."Account" AS "t"
+DELETE FROM "crm"."main"."Account"
 WHERE
-  EXISTS(
+  "Id" IN (
     SELECT
-      1
+      "s"."Id"
     FROM (
       SELECT
         COUNT(*) AS "held",
@@ -70,8 +70,4 @@ WHERE
       HAVING
         COUNT(*) > 1
     ) AS "s"
-    WHERE
-      (
-        "s"."Id" = "t"."Id"
-      )
   );

@@ -47,11 +47,12 @@ FROM (
 ) AS "d";
 
 -- remove
-DELETE FROM "crm"."main"."Account" AS "t"
+DELETE FROM "crm"."main"."Account"
 WHERE
-  EXISTS(
+  ("Id", "Na""me") IN (
     SELECT
-      1
+      "s"."Id",
+      "s"."Na""me"
     FROM (
       SELECT
         COUNT(*) AS "held",
@@ -88,8 +89,4 @@ WHERE
       HAVING
         COUNT(*) > 1
     ) AS "s"
-    WHERE
-      (
-        "s"."Id" = "t"."Id" AND "s"."Na""me" = "t"."Na""me"
-      )
   );
