@@ -19,6 +19,7 @@ from syncline.connectors.errors import (
     ValueOutOfType,
 )
 from syncline.connectors.secret import scrub
+from syncline.sinks.warehouse import WATERMARKS_TABLE
 
 VERSION_MIN = 150_000
 MERGE_RETURNS_VERSION = 170_000
@@ -117,10 +118,14 @@ _UNSETTLED = ("08", "40003", "57P")
 the transaction stands or not (PostgreSQL manual, appendix A)."""
 
 _HINT_RIGHTS = "grant what docs/warehouses.md lists for Postgres"
+_HINT_UNIQUE = (
+    "run again if another program wrote that row meanwhile; if the constraint was added to the table, drop it"
+)
 _AGAIN = "run again; if it stays, look at the database server's log"
 _RULES: tuple[tuple[tuple[str, ...], type[SynclineError], str], ...] = (
     (("22021",), DataError, "Postgres holds no NUL in a text: leave the field out with exclude=[...], or clean it"),
     (("22",), ValueOutOfType, "a value does not fit its column's type exactly"),
+    (("23505",), DataError, _HINT_UNIQUE),
     (("23",), DataError, "a constraint that was added to the table refuses it: drop that, or mend the source"),
     (("54",), DataError, "leave the wide field out with exclude=[...], or choose a shorter key"),
     (("0A000", "2BP01"), ConfigError, "drop the view or rule that stands in the way, run, and make it again"),
@@ -141,8 +146,10 @@ def translate(error: psycopg.Error, statement: str, shown: str) -> SynclineError
     cause = f"{first_line(error)} ({context})" if context else first_line(error)
     if state == "23505" and error.diag.schema_name == "pg_catalog":
         return Transient(operation, shown, cause, _AGAIN)  # two runs made the same thing at once
-    if state == "23505" and (error.diag.constraint_name or "").endswith("_pkey"):
+    if state == "23505" and error.diag.table_name == WATERMARKS_TABLE:  # spelled so whatever the case of names
         return FenceLost(operation, shown, cause, "another run committed first; nothing was written, run again")
+    if state.startswith("23") and error.diag.constraint_name:
+        cause = f"{cause} (table {error.diag.table_name}, constraint {error.diag.constraint_name})"
     for beginnings, kind, hint in _RULES:
         if state.startswith(beginnings):
             return kind(operation, shown, cause, hint)

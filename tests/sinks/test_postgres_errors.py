@@ -144,6 +144,22 @@ def test_a_unique_index_that_somebody_added_is_no_lost_fence(place: Place) -> No
         place.trial.run(Change([record("1", "Ann", 2), record("3", "Ann", 2)]))
 
 
+def test_a_primary_key_that_somebody_gave_a_target_is_no_lost_fence(place: Place) -> None:
+    """FENCED-COMMIT is kept by the bookkeeping alone; the constraint's name says nothing."""
+    place.trial.run(Change([record("1", "Ann", 2), record("2", "Bob", 2)]))
+    place.ask("ALTER TABLE {S}.account DROP CONSTRAINT account_pkey, ADD PRIMARY KEY (name)")
+    with pytest.raises(DataError) as caught:
+        place.trial.run(Change([record("3", "Eve", 3), record("4", "Eve", 3)]))
+    assert "table account, constraint account_pkey" in caught.value.cause
+    assert place.names() == ["Ann", "Bob"]
+
+
+def test_a_watermark_s_row_that_another_run_made_is_a_lost_fence(place: Place) -> None:
+    with pytest.raises(psycopg.errors.UniqueViolation) as caught:
+        place.ask("INSERT INTO {S}._syncline_watermarks SELECT * FROM {S}._syncline_watermarks")
+    assert isinstance(postgres_session.translate(caught.value, "INSERT INTO it", "here"), FenceLost)
+
+
 def test_a_field_named_as_a_hidden_column_is_refused_before_anything_is_made(place: Place) -> None:
     """EXACT-NAMES: the server says it by a number that stands for another run's column elsewhere, which passes."""
     with pytest.raises(NameCollision, match="own ctid and CTID") as caught:
