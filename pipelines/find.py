@@ -77,9 +77,7 @@ def find_pipeline(reference: str, folder: Path) -> Pipeline:
     if named:
         places = " and ".join(_show(each.file) for each in named)
         raise ConfigError("find pipeline", reference, f"it is defined in {places}", "rename one of them")
-    if broken:
-        raise broken[0]
-    raise _no_such(reference, found, folder)
+    raise _no_such(reference, found, folder, broken)
 
 
 def find_pipelines(folder: Path) -> tuple[Sequence[Found], Sequence[ConfigError]]:
@@ -197,7 +195,8 @@ def _choose(found: Sequence[Found], name: str, file: Path) -> Found:
     raise ConfigError("find pipeline", f"{_show(file)}:{name}", "the file has no such pipeline", f"it defines {names}")
 
 
-def _no_such(reference: str, found: Sequence[Found], folder: Path) -> ConfigError:
+def _no_such(reference: str, found: Sequence[Found], folder: Path, broken: Sequence[ConfigError] = ()) -> ConfigError:
+    """The name may be misspelt, or be in a file that cannot be loaded: both are said."""
     from syncline.pipelines.pipeline import nearest
 
     if not pipeline_files(folder):
@@ -208,8 +207,10 @@ def _no_such(reference: str, found: Sequence[Found], folder: Path) -> ConfigErro
         [each.pipeline.name for each in found] + [file.stem for file in pipeline_files(folder)]
     )
     listed = ", ".join(names)
-    hint = nearest(reference, names)
-    return ConfigError("find pipeline", reference, f"no pipeline of that name; there are {listed}", hint)
+    cause, hint = f"no pipeline of that name; there are {listed}", nearest(reference, names)
+    if broken:
+        cause += f"; a file that cannot be loaded may hold it: {broken[0].object}: {broken[0].cause}"
+    return ConfigError("find pipeline", reference, cause, hint or (broken[0].hint if broken else ""))
 
 
 def _show(file: Path) -> str:

@@ -92,6 +92,7 @@ def test_broken_file_does_not_hide_the_others(folder: Folder) -> None:
     folder.write("pipelines/b.py", CRM)
     assert find(folder, "crm").name == "crm"
     assert "pipelines/a.py:1: RuntimeError: x" in refusal(folder, "other"), "the name may be in the broken file"
+    assert "did you mean 'crm'?" in refusal(folder, "crn"), "or be misspelt"
     found, broken = find_pipelines(folder.path)
     assert [each.pipeline.name for each in found] == ["crm"]
     assert len(broken) == 1
