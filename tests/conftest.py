@@ -6,7 +6,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from syncline.connectors import secret
+pytest.register_assert_rewrite(
+    "syncline.connectors.conformance",
+    "syncline.connectors.conformance_resume",
+    "syncline.connectors.world",
+    "syncline.sinks.conformance",
+    "syncline.sinks.conformance_compare",
+    "syncline.sinks.conformance_history",
+    "syncline.sinks.conformance_merge",
+    "syncline.sinks.conformance_owners",
+    "syncline.sinks.conformance_tables",
+    "syncline.sinks.trial",
+    "syncline.state.conformance",
+    "tests.sinks.houses",
+)
+
+from syncline.connectors import secret  # noqa: E402
 
 pytest_plugins = [
     "tests.live.summary",

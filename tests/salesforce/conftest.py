@@ -6,12 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.register_assert_rewrite(
-    "syncline.connectors.conformance", "syncline.connectors.conformance_resume", "syncline.connectors.world"
-)
-
-from syncline.connectors.sandbox import Org, SandboxServer  # noqa: E402
-from tests.salesforce.org_world import START, Site  # noqa: E402
+from syncline.connectors.sandbox import Org, SandboxServer
+from tests.salesforce.org_world import START, Site
 
 
 @pytest.fixture

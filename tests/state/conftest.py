@@ -16,8 +16,6 @@ from syncline.state.object_store import ObjectStoreState
 from tests.landing.proxy import FaultProxy, Request, proxy_handler
 from tests.servers.s3 import S3Server
 
-pytest.register_assert_rewrite("syncline.state.conformance")
-
 
 @pytest.fixture(autouse=True)
 def no_credentials_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
