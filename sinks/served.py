@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -267,6 +267,8 @@ class Served:
             check_superseded(table, superseded, changed)
         self._loaded[table.stream] = served_staging.Loaded(
             staging, int(rows), superseded, int(deletions or 0), staging.bound(least), staging.bound(largest)
+        if (earlier := self._loaded.pop(table.stream, None)) is not None:  # a proof stages a stream more than once
+            self._drop_staged(session, earlier, [staging.table(kind) for kind in staging.kinds])
         )
         return int(rows)
 
@@ -339,13 +341,17 @@ class Served:
             if loaded is None or self._session is None:
                 continue
             try:
-                for kind in loaded.staging.kinds:
-                    self._session[0].run(loaded.staging.drop(kind))
+                self._drop_staged(self._session[0], loaded)
             except SynclineError:
                 self._drop_session()
 
 
 def check_staged(table: TablePlan, manifest: Manifest, loaded: int, rows: int, incomplete: int) -> None:
+    def _drop_staged(self, session: Session, loaded: Loaded, kept: Container[exp.Table] = ()) -> None:
+        for kind in loaded.staging.kinds:
+            if loaded.staging.table(kind) not in kept:
+                session.run(loaded.staging.drop(kind))
+
     """Raises CountMismatch unless COPY's count, the table's and the manifest's agree, DataError for a missing key."""
     object = f"{table.stream}, run {manifest.run_id}"
     if not loaded == rows == manifest.rows:

@@ -16,7 +16,7 @@ from syncline.sinks.postgres_dialect import POSTGRES
 from syncline.sinks.redshift_dialect import REDSHIFT
 from syncline.sinks.served_staging import drop_dead, prefix, table_name
 from syncline.sinks.snowflake_dialect import SNOWFLAKE
-from syncline.sinks.trial import Change, Trial, record
+from syncline.sinks.trial import Change, Trial, record, tombstone
 from syncline.state.run_id import new_run_id
 from tests.servers.postgres import PgAddress, PgServer
 from tests.sinks.postgres_house import PostgresHouse, new_schema
@@ -53,6 +53,24 @@ def test_a_run_into_one_schema_leaves_the_staged_rows_of_a_run_into_another(addr
     warehouse.close()
     assert tables(address, staging) == []
     assert (len(trial.rows()), len(production.rows())) == (3, 2)
+
+
+def test_what_is_staged_a_second_time_takes_the_place_of_the_first(address: PgAddress, tmp_path: Path) -> None:
+    """A proof stages a stream for its counts by time and again for its rows: neither table outlives it."""
+    staging = new_schema()
+    house = PostgresHouse(address, new_schema(), {"names": "exact", "staging_schema": staging})
+    trial = Trial(house, Landing(str(tmp_path / "landing")))
+    trial.run(Change([record("1")]))
+    warehouse = house.open()
+    with_both, records = Change([record("1")], [tombstone("2")]), Change([record("1")])
+    for change, left in ((with_both, 2), (with_both, 2), (records, 1)):
+        run_id = trial.next_run()
+        plan = replace(change, mode="snapshot").plan(run_id)
+        warehouse.load(plan, trial.land(change, run_id), trial.landing)
+        assert len(tables(address, staging)) == left
+    assert warehouse.compare(plan).equal
+    warehouse.close()
+    assert tables(address, staging) == []
 
 
 PLACES = [Place("", "crm"), Place("", "crm_dev"), Place("DEV", "CRM"), Place("PROD", "CRM"), Place("", "PROD")]
