@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from syncline.connectors.errors import ConfigError
 from syncline.connectors.s3_settings import is_loopback
@@ -47,6 +47,24 @@ class PostgresUrl:
     shown: str
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     sslmode: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Which database it is, whoever enters it: server and name, what was left out filled in as libpq does."""
+        parts = urlsplit(self.conninfo)
+        said = dict(parse_qsl(parts.query))
+        user, hosts, _ = _entered(parts.netloc)
+        known = os.environ.get
+        server = said.get("hostaddr") or said.get("host") or hosts or known("PGHOSTADDR") or known("PGHOST") or ""
+        port = said.get("port") or known("PGPORT") or "5432"
+        if server != hosts or not hosts.rpartition("]")[2].partition(":")[2]:
+            server = f"{server}:{port}"
+        owner = unquote(user) or said.get("user") or known("PGUSER") or ""
+        database = said.get("dbname") or unquote(parts.path[1:]) or known("PGDATABASE") or owner
+        service = said.get("service") or known("PGSERVICE")
+        if service:
+            server = f"service={service},{server}"
+        return f"{quote(server, safe=':,=[]')}/{quote(database, safe='')}"
 
     def parameters(self) -> dict[str, Any]:
         """For the driver; the secrets are revealed in it."""

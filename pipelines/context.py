@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -85,6 +85,7 @@ class Context:
             self.emit("warning", text=text, **({} if stream is None else {"stream": stream}))
 
     def remember(self, marks: Mapping[str, Remembered]) -> None:
-        """Streams are read in several threads; the store sees one writer."""
+        """Streams are read in several threads; the store sees one writer. It is told whose watermarks these are."""
+        placed = {name: replace(mark, place=self.warehouse.place) for name, mark in marks.items()}
         with self._remembering:
-            self.state.remember(self.scope, marks)
+            self.state.remember(self.scope, placed)

@@ -21,7 +21,9 @@ _MARKS = {"failed": "✗", "stopped": "■", "guarded": "!", "killed": "✗", "r
 def status_of(pipeline: Pipeline, now: datetime) -> dict[str, Json]:
     """Watermarks, lags and the last run of one pipeline. ``recent`` lists its last runs, oldest first."""
     runs = settled(pipeline.state.runs(pipeline.name, RECENT_RUNS))
-    mirror = pipeline.state.recall(pipeline.name)
+    place = pipeline.warehouse.place
+    # What is remembered of a warehouse elsewhere says nothing about this one, which the next run will ask.
+    mirror = {name: mark for name, mark in pipeline.state.recall(pipeline.name).items() if mark.place in ("", place)}
     last = runs[0] if runs else None
     succeeded = next((run for run in runs if run.status in ("done", "idle")), None)
     rows = {} if last is None else last.report.get("streams") or {}

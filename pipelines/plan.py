@@ -1,6 +1,7 @@
 """What a run would do, found out without touching anything: the source is asked for descriptions and counts only.
 
-The warehouse is not connected to, unless the mirror knows nothing of a stream; then its watermarks are read.
+The warehouse is not connected to, unless the mirror knows nothing of a stream or tells of a warehouse elsewhere: then
+its watermarks are read.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from syncline.connectors.connector import Forecast, StreamSchema, Window
+from syncline.pipelines.mirror import recall
 from syncline.pipelines.pipeline import Pipeline, Stream
-from syncline.pipelines.runner import from_truth
 from syncline.pipelines.task import Task, make_task, narrow
 from syncline.sinks.manifest import text_of
 from syncline.state.store import Remembered
@@ -88,7 +89,7 @@ def plan(pipeline: Pipeline, streams: Sequence[str] = ()) -> PlanReport:
     try:
         horizon = connector.horizon()
         schemas = connector.describe([stream.name for stream in chosen])
-        marks = recall(pipeline, chosen)
+        marks = recall(pipeline, pipeline.name, chosen)
         plans = []
         for stream, described in zip(chosen, schemas, strict=True):
             schema = narrow(described, stream)
@@ -100,13 +101,6 @@ def plan(pipeline: Pipeline, streams: Sequence[str] = ()) -> PlanReport:
     finally:
         pipeline.warehouse.close()
         connector.close()
-
-
-def recall(pipeline: Pipeline, streams: Sequence[Stream]) -> dict[str, Remembered]:
-    mirror = pipeline.state.recall(pipeline.name)
-    missing = [stream.name for stream in streams if stream.name not in mirror]
-    truth = pipeline.warehouse.watermarks(pipeline.name) if missing else {}
-    return {stream.name: mirror.get(stream.name) or from_truth(truth.get(stream.name)) for stream in streams}
 
 
 def stream_plan(

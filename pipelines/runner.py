@@ -33,11 +33,12 @@ from syncline.pipelines.events import Events
 from syncline.pipelines.extract import Landed, extract_all
 from syncline.pipelines.lifecycle import LEASE_TTL_S, new_report, recorded
 from syncline.pipelines.loading import load_and_commit
+from syncline.pipelines.mirror import from_truth, recall, tells_of
 from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.report import RunReport
 from syncline.pipelines.resume import is_taken
 from syncline.pipelines.stop import StopSignal
-from syncline.pipelines.task import NEVER, make_reload, make_task, narrow, same_commit
+from syncline.pipelines.task import NEVER, make_reload, make_task, narrow
 from syncline.sinks.warehouse import Watermark
 from syncline.state.run_id import new_run_id
 from syncline.state.store import Remembered
@@ -128,7 +129,7 @@ def sync_round(
     context: Context, streams: Sequence[Stream], schemas: Schemas, high: datetime, run_id: str, started_at: datetime
 ) -> None:
     """Brings the streams to ``high`` in one transaction, or finds that nothing is new."""
-    marks = recall(context, streams)
+    marks = recall(context.pipeline, context.scope, streams, context.warn)
     for _ in range(REPLANS_MAX):
         made = (make_task(stream, schemas[stream.name], marks[stream.name], high) for stream in streams)
         tasks = [task for task in made if task is not None]
@@ -186,26 +187,10 @@ def without_rows(truth: Mapping[str, Watermark], streams: Sequence[str]) -> Mapp
     return {**truth, **emptied}
 
 
-def recall(context: Context, streams: Sequence[Stream]) -> dict[str, Remembered]:
-    """The mirror; where it knows nothing of a stream, the warehouse is asked."""
-    mirror = context.state.recall(context.scope)
-    if all(stream.name in mirror for stream in streams):
-        return {stream.name: mirror[stream.name] for stream in streams}
-    truth = context.warehouse.watermarks(context.pipeline.name)
-    context.warehouse.close()  # a long extraction follows; an embedded warehouse must not stay locked through it
-    return {stream.name: mirror.get(stream.name) or from_truth(truth.get(stream.name)) for stream in streams}
-
-
-def from_truth(found: Watermark | None) -> Remembered:
-    if found is None:
-        return NEVER
-    return Remembered(found.watermark, found.version, found.run_id, found.columns, definition=found.definition)
-
-
 def agree(truth: Mapping[str, Watermark], marks: Mapping[str, Remembered]) -> bool:
     """Whether every stream stands where its window started from, those that have nothing to read among them: in a
     warehouse put back to an earlier day they would otherwise stay behind the others (ONE-TRANSACTION)."""
-    return all(same_commit(truth[name], mark) if name in truth else not mark.version for name, mark in marks.items())
+    return all(tells_of(mark, truth.get(name)) for name, mark in marks.items())
 
 
 def version_of(truth: Mapping[str, Watermark], name: str) -> int:

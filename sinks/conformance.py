@@ -56,6 +56,15 @@ class WarehouseConformance(MergeLaws, TableLaws, OwnerLaws):
         warehouse.close()
         assert warehouse.statements == 0
 
+    def test_a_warehouse_tells_its_place_without_a_connection_idle_is_free(self, trial: Trial) -> None:
+        """By it the mirror knows whose watermarks it holds: one text for one place, also after rows came."""
+        first, second = trial.house.open(), trial.house.open()
+        assert first.place
+        assert first.place == second.place
+        assert first.statements == 0
+        trial.run(Change([record("1")]))
+        assert trial.house.open().place == first.place
+
     def test_statements_are_counted(self, trial: Trial) -> None:
         warehouse = trial.house.open()
         unit = trial.stage(warehouse, Change([record("1")]))

@@ -73,6 +73,7 @@ class DuckDB:
         self.schema = schema
         self.statements = 0
         self._settings = Settings(str(path), memory_limit, threads, lock_wait_s)
+        self.place = self._settings.place_url(schema)
         self._clock, self._sleep, self._connector = clock, sleep, connect
         self._session: Session | None = None
         self._loaded: dict[str, Loaded] = {}

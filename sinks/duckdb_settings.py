@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 from syncline.connectors.errors import ConfigError
 from syncline.sinks.warehouse import Capabilities
@@ -17,6 +19,8 @@ CAPABILITIES: Final = Capabilities(name="duckdb", case_sensitive_names=False, na
 MEMORY_BYTES: Final = 300_000_000
 WIDE_COLUMNS: Final = 100
 WIDE_COLUMN_BYTES: Final = 500_000
+
+_PROCESS: Final = os.urandom(8).hex()
 
 UNIT_BYTES: Final = {
     unit + suffix: base**power
@@ -47,6 +51,11 @@ class Settings:
     def in_memory(self) -> bool:
         """``:memory:`` is gone when closed; ``:memory:name`` is shared in the process while anyone holds it open."""
         return self.path.startswith(":memory:")
+
+    def place_url(self, schema: str) -> str:
+        """See ``Warehouse.place``: the file, whatever folder and link lead to it; memory ends with its process."""
+        path = f"{self.path}@{_PROCESS}" if self.in_memory else os.path.realpath(self.path)
+        return f"duckdb:{quote(path, errors='surrogateescape')}?schema={quote(schema, safe='')}"
 
     @property
     def memory_limit_bytes(self) -> int:

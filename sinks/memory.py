@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import tempfile
 import threading
 from bisect import bisect_right
@@ -52,7 +53,6 @@ Key: TypeAlias = tuple[Any, ...]
 CAPABILITIES: Final = Capabilities(name="memory", case_sensitive_names=True, name_bytes_max=255)
 
 TOMBSTONE: Final = "_syncline_tombstone"
-
 _OLDEST: Final = (False, None)
 
 
@@ -68,6 +68,7 @@ class Storage:
 
     state: State = field(default_factory=lambda: State())
     lock: threading.Lock = field(default_factory=threading.Lock)
+    place: str = field(default_factory=lambda: f"memory:{os.urandom(8).hex()}")
 
     def read(self, target: str) -> pa.Table | None:
         """The committed rows of a table."""
@@ -91,8 +92,7 @@ class Memory:
         self, storage: Storage | None = None, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self.storage = storage or Storage()
-        self.statements = 0
-        self._clock = clock
+        self.statements, self.place, self._clock = 0, self.storage.place, clock
         self._staged: dict[str, list[Row]] = {}
 
     def __repr__(self) -> str:

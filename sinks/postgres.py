@@ -62,8 +62,9 @@ class Postgres(Served):
         settings = settings_of(url, password, schema, staging_schema, names, statement_timeout_s, lock_timeout_s)
         self.settings = settings
         shown = f"Postgres({settings.shown!r}, schema={settings.schema!r})"
+        backend = PostgresBackend(settings)
         super().__init__(
-            PostgresBackend(settings), settings.capabilities, shown, clock=clock, sleep=sleep, jitter=jitter
+            backend, settings.capabilities, shown, settings.place_url, clock=clock, sleep=sleep, jitter=jitter
         )
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Never, TypeAlias
+from urllib.parse import quote
 
 from syncline.connectors.errors import ConfigError
 from syncline.connectors.postgres_url import PostgresUrl, parse_postgres_url
@@ -60,6 +61,11 @@ class Settings:
     def shown(self) -> str:
         """Where the database is, without secrets."""
         return self.url.shown
+
+    @property
+    def place_url(self) -> str:
+        """See ``Warehouse.place``."""
+        return f"postgres://{self.url.place}/{quote(self.schema, safe='')}"
 
     def connection(self) -> Mapping[str, Any]:
         """Keyword arguments for the driver, secrets revealed. Every transaction is at the level that the engine's locks

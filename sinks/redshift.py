@@ -47,7 +47,7 @@ class Redshift(Served):
         self.settings = settings
         backend = RedshiftBackend(settings, connect)
         shown = f"Redshift({settings.place!r}, schema={settings.schema!r})"
-        super().__init__(backend, CAPABILITIES, shown, clock=clock, sleep=sleep, jitter=jitter)
+        super().__init__(backend, CAPABILITIES, shown, settings.place_url, clock=clock, sleep=sleep, jitter=jitter)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Any) -> Redshift:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, Literal, Never, TypeAlias
+from urllib.parse import quote
 
 from syncline.connectors.errors import ConfigError
 from syncline.connectors.secret import Secret
@@ -140,6 +141,13 @@ class Settings:
     def place(self) -> str:
         """What errors call the warehouse."""
         return f"Redshift {self.host or self.cluster_identifier or self.serverless_workgroup}, {self.database}"
+
+    @property
+    def place_url(self) -> str:
+        """See ``Warehouse.place``: the endpoint, or the name that the driver finds it by."""
+        named = f"{self.cluster_identifier or self.serverless_workgroup}.{self.region}"
+        server = f"{self.host}:{self.port}" if self.host else named
+        return f"redshift://{quote(server, safe=':')}/{quote(self.database, safe='')}/{quote(self.schema, safe='')}"
 
     def arguments(self) -> dict[str, Any]:
         """What the driver's ``connect`` is called with. Holds a secret: never kept, never shown."""

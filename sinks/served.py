@@ -109,6 +109,7 @@ class Served:
         backend: Backend,
         capabilities: Capabilities,
         shown: str,
+        place: str,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
@@ -116,6 +117,7 @@ class Served:
     ) -> None:
         self.capabilities = capabilities
         self.statements = 0
+        self.place = place
         self._backend, self._shown = backend, shown
         self._clock, self._sleep, self._jitter = clock, sleep, jitter
         self._session: tuple[Session, Dialect] | None = None
@@ -265,10 +267,10 @@ class Served:
         if superseded:
             changed = sum(session.change(staging.supersede(kind))[0] for kind in staging.kinds)
             check_superseded(table, superseded, changed)
-        self._loaded[table.stream] = served_staging.Loaded(
-            staging, int(rows), superseded, int(deletions or 0), staging.bound(least), staging.bound(largest)
         if (earlier := self._loaded.pop(table.stream, None)) is not None:  # a proof stages a stream more than once
             self._drop_staged(session, earlier, [staging.table(kind) for kind in staging.kinds])
+        self._loaded[table.stream] = served_staging.Loaded(
+            staging, int(rows), superseded, int(deletions or 0), staging.bound(least), staging.bound(largest)
         )
         return int(rows)
 
@@ -345,13 +347,13 @@ class Served:
             except SynclineError:
                 self._drop_session()
 
-
-def check_staged(table: TablePlan, manifest: Manifest, loaded: int, rows: int, incomplete: int) -> None:
     def _drop_staged(self, session: Session, loaded: Loaded, kept: Container[exp.Table] = ()) -> None:
         for kind in loaded.staging.kinds:
             if loaded.staging.table(kind) not in kept:
                 session.run(loaded.staging.drop(kind))
 
+
+def check_staged(table: TablePlan, manifest: Manifest, loaded: int, rows: int, incomplete: int) -> None:
     """Raises CountMismatch unless COPY's count, the table's and the manifest's agree, DataError for a missing key."""
     object = f"{table.stream}, run {manifest.run_id}"
     if not loaded == rows == manifest.rows:

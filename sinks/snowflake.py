@@ -48,7 +48,8 @@ class Snowflake(Served):
         self.settings = settings
         self.backend = SnowflakeBackend(settings, sleep, connect)
         shown = f"Snowflake({settings.place!r})"
-        super().__init__(self.backend, capabilities_of(settings), shown, clock=clock, sleep=sleep, jitter=jitter)
+        capabilities = capabilities_of(settings)
+        super().__init__(self.backend, capabilities, shown, settings.place_url, clock=clock, sleep=sleep, jitter=jitter)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Any) -> Snowflake:

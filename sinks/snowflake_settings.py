@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from syncline.connectors.errors import ConfigError
 from syncline.sinks.snowflake_signin import ADDITIONS, PREFIX, WAYS, NamedConnection, SignIn, sign_in_from
@@ -136,6 +136,14 @@ class Settings:
     def place(self) -> str:
         """What errors call the warehouse."""
         return f"Snowflake {self.account or 'account'}, {self.catalog}.{self.target_schema}"
+
+    @property
+    def place_url(self) -> str:
+        """See ``Warehouse.place``. Of a connection that ``connections.toml`` describes, its name."""
+        named = f"connection={self.sign_in.name}" if isinstance(self.sign_in, NamedConnection) else ""
+        server = ",".join(part for part in (self.account or named, self.host) if part)
+        names = "/".join(quote(name, safe="") for name in (self.catalog, self.target_schema))
+        return f"snowflake://{quote(server, safe=':,=')}/{names}"
 
     @property
     def catalog(self) -> str:

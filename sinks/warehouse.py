@@ -5,10 +5,11 @@
     watermarks ──▶ (plan) ──▶ prepare ──▶ load, load, ... ──▶ commit ──▶ close
     the truth                 all DDL     staging, counted     one transaction, DML only
 
-Who calls what, when: nothing is called, and no connection is opened, unless a run has rows (IDLE-IS-FREE) or the mirror
-is missing. ``prepare`` before any ``load``; ``load`` once a table, repeatable; ``commit`` once. After ``CommitUnknown``
-the runner calls ``watermarks`` on a fresh connection and looks for its run id (KNOWN-OUTCOME). ``commit`` drops the
-run's staging tables afterwards at its best effort; ``prepare`` drops those that dead runs left behind.
+Who calls what, when: nothing is called, and no connection is opened, unless a run has rows (IDLE-IS-FREE), or the
+mirror is missing or tells of another ``place``. ``prepare`` before any ``load``; ``load`` once a table, repeatable;
+``commit`` once. After ``CommitUnknown`` the runner calls ``watermarks`` on a fresh connection and looks for its run id
+(KNOWN-OUTCOME). ``commit`` drops the run's staging tables afterwards at its best effort; ``prepare`` drops those that
+dead runs left behind.
 
 In the transaction, in this order: the fence of every stream (FENCED-COMMIT), each stream's rows in sorted order of
 stream names (NEWEST-WINS, GUARDED-DELETE, COUNTED-HOPS), the run's row, COMMIT (ONE-TRANSACTION, ROWS-THEN-MARK).
@@ -230,6 +231,10 @@ class Warehouse(Protocol):
 
     capabilities: Capabilities
     statements: int
+    place: str
+    """Where the targets and their watermarks live: the same text from every process that means that place, another one
+    for another place. What it says is compared, and never read. Told without a connection (IDLE-IS-FREE), and free of
+    secrets (NO-SECRETS)."""
 
     def watermarks(self, pipeline: str) -> Mapping[str, Watermark]:
         """The committed watermarks by stream; empty where the bookkeeping does not exist yet. Creates nothing."""

@@ -50,6 +50,7 @@ MARK = Remembered(
     checkpoint={"job": "750x", "slices": [1, {"deep": None}], "text": 'quote " \u2028 \U0001f600'},
     full_at=START - timedelta(days=7),
     definition="abc",
+    place="duckdb:/srv/crm%20\U0001f600/crm.duckdb?schema=main",
 )
 
 

@@ -118,6 +118,7 @@ def _mark_body(mark: Remembered) -> dict[str, Any]:
         "checkpoint": mark.checkpoint,
         "full_at": _text(mark.full_at),
         "definition": mark.definition,
+        "place": mark.place,
     }
 
 
@@ -131,6 +132,7 @@ def _mark(body: Mapping[str, Any], known: bytes | None) -> Remembered:
         checkpoint=body["checkpoint"],
         full_at=_instant(body["full_at"]),
         definition=body["definition"],
+        place=body.get("place", ""),  # an older program knows of none, and drops it
     )
 
 

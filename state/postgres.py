@@ -26,7 +26,7 @@ from syncline.connectors.postgres_url import parse_postgres_url
 from syncline.connectors.secret import Secret
 from syncline.state.holder import Holder
 from syncline.state.lease import Claim, Clock, HeldLease, Random, hold
-from syncline.state.postgres_schema import FIND_SCHEMA, FIND_TABLES, Statements, create_lock
+from syncline.state.postgres_schema import FIND_SCHEMA, FIND_TABLES, UPGRADES, Statements, create_lock
 from syncline.state.postgres_session import PostgresSession
 from syncline.state.store import Remembered, RunRecord
 
@@ -40,7 +40,7 @@ STATEMENT_TIMEOUT_S = 30.0
 RUNS_KEPT = 10_000
 """Per pipeline; five weeks of a run every five minutes."""
 
-FORMAT = 1
+FORMAT = 2
 _HINT_NEWER = "use the newer program, or drop the schema while no run is under way: the warehouse holds the truth"
 
 
@@ -163,7 +163,7 @@ class PostgresState:
         """The rows; none where there is no state yet: looking creates nothing."""
 
         def work(cursor: Cursor) -> list[dict[str, Any]]:
-            if not self._made and not self._is_made(cursor):
+            if not self._made and not self._format(cursor):
                 return []
             return cursor.execute(statement, values).fetchall()
 
@@ -180,23 +180,28 @@ class PostgresState:
 
     def _make(self, cursor: Cursor) -> None:
         """Makes what is missing; of many that do so at once the others wait for the first."""
-        if not self._is_made(cursor):
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (create_lock(self.schema),))
-            if not self._is_made(cursor):
-                if not cursor.execute(FIND_SCHEMA, (self.schema,)).fetchone():
-                    cursor.execute(self._sql.create_schema, ())
-                for statement in self._sql.create_tables(FORMAT):
-                    cursor.execute(statement, ())
-
-    def _is_made(self, cursor: Cursor) -> bool:
-        if not cursor.execute(FIND_TABLES, (self.schema,)).fetchone():
-            return False
-        row = cursor.execute(self._sql.format, ()).fetchone()
-        written = row["version"] if row else None
+        if self._format(cursor) == FORMAT:
+            return
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (create_lock(self.schema),))
+        written = self._format(cursor)
+        if written == 0 and not cursor.execute(FIND_SCHEMA, (self.schema,)).fetchone():
+            cursor.execute(self._sql.create_schema, ())
         if written != FORMAT:
+            steps = self._sql.upgrade_tables(written, FORMAT) if written else self._sql.create_tables(FORMAT)
+            for statement in steps:
+                cursor.execute(statement, ())
+
+    def _format(self, cursor: Cursor) -> int:
+        """What the tables are of; 0 where there are none. Those of an older program are read as they are, and brought
+        forward when something is next kept."""
+        if not cursor.execute(FIND_TABLES, (self.schema,)).fetchone():
+            return 0
+        row = cursor.execute(self._sql.format, ()).fetchone()
+        written: int | None = row["version"] if row else None
+        if written is None or written not in (*UPGRADES, FORMAT):
             cause = f"it is of format {written}, this program writes {FORMAT}"
             raise ConfigError("open state", f"schema {self.schema}, {self._session.shown}", cause, _HINT_NEWER)
-        return True
+        return written
 
 
 def _check(schema: str, connect_timeout_s: int, statement_timeout_s: float) -> None:
@@ -214,7 +219,7 @@ def _wrong(object: str, cause: str, hint: str) -> ConfigError:
 def _mark_values(mark: Remembered) -> tuple[object, ...]:
     checkpoint = None if mark.checkpoint is None else json.dumps(mark.checkpoint)
     digests = mark.watermark, mark.version, mark.run_id, list(mark.columns), mark.known
-    return *digests, checkpoint, mark.full_at, mark.definition
+    return *digests, checkpoint, mark.full_at, mark.definition, mark.place
 
 
 def _remembered(row: Mapping[str, Any]) -> Remembered:

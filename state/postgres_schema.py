@@ -6,7 +6,7 @@ JSON is kept as ``json``: ``jsonb`` refuses U+0000 and forgets how a number was 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, LiteralString
 
 TABLES: Final[tuple[LiteralString, ...]] = (
@@ -17,7 +17,7 @@ TABLES: Final[tuple[LiteralString, ...]] = (
     (
         "CREATE TABLE {schema}.marks (pipeline text, stream text, watermark timestamptz, version bigint NOT NULL,"
         " run_id text NOT NULL, columns text[] NOT NULL, known bytea, checkpoint json, full_at timestamptz,"
-        " definition text NOT NULL, PRIMARY KEY (pipeline, stream))"
+        " definition text NOT NULL, place text NOT NULL DEFAULT '', PRIMARY KEY (pipeline, stream))"
     ),
     "ALTER TABLE {schema}.marks ALTER COLUMN known SET STORAGE EXTERNAL",  # digests do not compress
     (
@@ -28,13 +28,19 @@ TABLES: Final[tuple[LiteralString, ...]] = (
     "CREATE TABLE {schema}.state_format (version integer NOT NULL)",
 )
 
+UPGRADES: Final[Mapping[int, LiteralString]] = {
+    1: "ALTER TABLE {schema}.marks ADD COLUMN place text NOT NULL DEFAULT ''",
+}
+"""By the format they begin with."""
+
 # A checkpoint is written after every slice, digests after every commit: unchanged ones are not written again.
 _REMEMBER: Final[LiteralString] = """
-INSERT INTO {schema}.marks AS kept VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+INSERT INTO {schema}.marks AS kept VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (pipeline, stream) DO UPDATE SET
     watermark = excluded.watermark, version = excluded.version, run_id = excluded.run_id, columns = excluded.columns,
     known = CASE WHEN kept.known IS NOT DISTINCT FROM excluded.known THEN kept.known ELSE excluded.known END,
-    checkpoint = excluded.checkpoint, full_at = excluded.full_at, definition = excluded.definition
+    checkpoint = excluded.checkpoint, full_at = excluded.full_at, definition = excluded.definition,
+    place = excluded.place
 """
 _RECORD: Final[LiteralString] = """
 INSERT INTO {schema}.runs VALUES (%s, %s, %s, %s, %s, %s)
@@ -60,7 +66,7 @@ _PROBES: Final[tuple[tuple[LiteralString, int], ...]] = (
     ("INSERT INTO {schema}.leases (pipeline) VALUES (%s) ON CONFLICT DO NOTHING", 1),
     ("SELECT * FROM {schema}.leases WHERE pipeline = %s FOR UPDATE", 1),
     ("UPDATE {schema}.marks SET version = version WHERE pipeline = %s", 1),
-    ("INSERT INTO {schema}.marks VALUES (%s, '', NULL, 0, '', '{{}}', NULL, NULL, NULL, '')", 1),
+    ("INSERT INTO {schema}.marks VALUES (%s, '', NULL, 0, '', '{{}}', NULL, NULL, NULL, '', '')", 1),
     ("INSERT INTO {schema}.runs VALUES (%s, '', '', now(), NULL, '{{}}')", 1),
     ("UPDATE {schema}.runs SET status = '' WHERE pipeline = %s", 1),
     ("DELETE FROM {schema}.runs WHERE pipeline = %s", 1),
@@ -95,7 +101,13 @@ class Statements:
         self.write_claim = self._filled(_WRITE_CLAIM)
 
     def create_tables(self, format: int) -> Sequence[bytes]:
-        return [*map(self._filled, TABLES), self._filled(f"INSERT INTO {{schema}}.state_format VALUES ({format:d})")]
+        return [*map(self._filled, TABLES), self._note_format(format)]
+
+    def upgrade_tables(self, written: int, format: int) -> Sequence[bytes]:
+        return [*(self._filled(UPGRADES[at]) for at in range(written, format)), self._note_format(format)]
+
+    def _note_format(self, format: int) -> bytes:
+        return self._filled(f"INSERT INTO {{schema}}.state_format VALUES ({format:d})")
 
     def probes(self) -> Sequence[tuple[bytes, tuple[str, ...]]]:
         """Everything the state ever does, for ``check``, which takes it back."""

@@ -28,11 +28,11 @@ BUSY_TIMEOUT_S = 10.0
 RUNS_KEPT = 10_000
 """Per pipeline; five weeks of a run every five minutes."""
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE marks (
     pipeline TEXT, stream TEXT, watermark TEXT, version INTEGER, run_id TEXT, columns TEXT, checkpoint TEXT,
-    full_at TEXT, definition TEXT, PRIMARY KEY (pipeline, stream)
+    full_at TEXT, definition TEXT, place TEXT NOT NULL DEFAULT '', PRIMARY KEY (pipeline, stream)
 );
 -- Apart from the marks: a checkpoint is written after every slice, megabytes of digests after every commit.
 CREATE TABLE digests (pipeline TEXT, stream TEXT, known BLOB, PRIMARY KEY (pipeline, stream));
@@ -45,6 +45,9 @@ CREATE TABLE leases (
     pipeline TEXT PRIMARY KEY, token TEXT, host TEXT, pid INTEGER, space TEXT, born TEXT, since TEXT, until TEXT
 );
 """
+_UPGRADES = {1: "ALTER TABLE marks ADD COLUMN place TEXT NOT NULL DEFAULT ''"}
+"""By the version they begin with. A file is read as it is, and brought forward when something is next kept."""
+
 _HINT_DELETE = "delete the file while no run is under way: nothing is lost but time, the warehouse holds the truth"
 
 
@@ -127,8 +130,10 @@ class SqliteState:
         """One transaction: committed, and synced, when the block ends; undone when it raises."""
         with self._errors(operation, pipeline), closing(self._connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
-            if not self._version(connection):
-                for statement in _SCHEMA.split(";"):
+            version = self._version(connection)
+            if version != _VERSION:
+                steps = _SCHEMA.split(";") if not version else [_UPGRADES[at] for at in range(version, _VERSION)]
+                for statement in steps:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {_VERSION}")
             yield connection
@@ -145,7 +150,7 @@ class SqliteState:
 
     def _version(self, connection: sqlite3.Connection) -> int:
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, _VERSION):
+        if version not in (0, *_UPGRADES, _VERSION):
             cause = f"it is of version {version}, this program writes {_VERSION}"
             raise ConfigError("open state", str(self.path), cause, f"use the newer program, or {_HINT_DELETE}")
         return version
@@ -169,7 +174,7 @@ class SqliteState:
 
 
 _RECALL = "SELECT * FROM marks LEFT JOIN digests USING (pipeline, stream) WHERE pipeline = ?"
-_REMEMBER = "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_REMEMBER = "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _REMEMBER_KNOWN = """
 INSERT INTO digests VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET known = excluded.known WHERE known IS NOT excluded.known
@@ -205,7 +210,7 @@ def _mark_values(mark: Remembered) -> tuple[object, ...]:
     checkpoint = None if mark.checkpoint is None else json.dumps(mark.checkpoint)
     columns = json.dumps(mark.columns)
     times = _text(mark.watermark), _text(mark.full_at)
-    return times[0], mark.version, mark.run_id, columns, checkpoint, times[1], mark.definition
+    return times[0], mark.version, mark.run_id, columns, checkpoint, times[1], mark.definition, mark.place
 
 
 def _remembered(row: sqlite3.Row) -> Remembered:
@@ -218,6 +223,7 @@ def _remembered(row: sqlite3.Row) -> Remembered:
         checkpoint=None if row["checkpoint"] is None else json.loads(row["checkpoint"]),
         full_at=_instant(row["full_at"]),
         definition=row["definition"],
+        place=row["place"] if "place" in row.keys() else "",  # noqa: SIM118 (a Row is asked for values otherwise)
     )
 
 

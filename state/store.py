@@ -24,7 +24,8 @@ class Remembered:
     (over the bound, or never computed), which is not the same as "no rows" (empty bytes).
     ``checkpoint`` is an unfinished extraction as JSON, opaque to the store; ``None`` when there is none.
     ``full_at`` is the horizon of the last committed whole read. ``definition`` fingerprints what the user asked for
-    (filter, key, cursor): when it changes, what is in the target no longer answers to it.
+    (filter, key, cursor): when it changes, what is in the target no longer answers to it. ``place`` is that of the
+    warehouse whose row was seen (``Warehouse.place``); empty, as older programs left it: not known.
     """
 
     watermark: datetime | None
@@ -35,6 +36,7 @@ class Remembered:
     checkpoint: Mapping[str, Any] | None = None
     full_at: datetime | None = None
     definition: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class SteppedMemory:
     """The memory warehouse's calls as operations. It has no statements, so the port's calls stand for them."""
 
     def __init__(self, inner: Memory, process: Process, watch: Callable[[], None]) -> None:
-        self.capabilities = inner.capabilities
+        self.capabilities, self.place = inner.capabilities, inner.place
         self._inner = inner
         self.statements = 0
         self._process = process

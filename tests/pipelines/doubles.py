@@ -50,6 +50,7 @@ class StubWarehouse:
     def __init__(self) -> None:
         self.capabilities = Capabilities("stub", False, 100)
         self.statements = 0
+        self.place = "stub"
 
     def watermarks(self, pipeline: str) -> Mapping[str, Watermark]:
         return {}

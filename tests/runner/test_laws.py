@@ -20,11 +20,14 @@ class Forbidden:
     """A warehouse that nobody may touch."""
 
     def __init__(self, inner: Any) -> None:
-        self.capabilities, self.statements = inner.capabilities, 0
+        self.capabilities, self.statements, self.place = inner.capabilities, 0, inner.place
+        self._has = frozenset(dir(inner))
 
     def close(self) -> None: ...
 
     def __getattr__(self, name: str) -> Any:
+        if name not in self.__dict__["_has"]:
+            raise AttributeError(name)  # a question whether it offers more than the port is none to the warehouse
         raise AssertionError(f"IDLE-IS-FREE: the warehouse was asked for {name}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -419,6 +420,16 @@ def test_damaged_state_is_an_error_whose_hint_is_to_delete_it(
         bucket_state.server.client.delete_object(Bucket=bucket_state.bucket, Key=key)
     state.remember("crm", {"Account": MARK})
     assert state.recall("crm") == {"Account": MARK}
+
+
+def test_a_mirror_of_an_older_program_is_read_without_a_place(bucket_state: BucketState) -> None:
+    state = bucket_state.open()
+    state.remember("crm", {"Account": MARK, "Contact": MARK})
+    spoil(bucket_state, lambda data: re.sub(rb', "place": "[^"]*"', b"", data))
+    old = replace(MARK, place="")
+    assert state.recall("crm") == {"Account": old, "Contact": old}
+    state.remember("crm", {"Contact": MARK})
+    assert state.recall("crm") == {"Account": old, "Contact": MARK}
 
 
 # --- settings, rights, what is said

@@ -24,6 +24,7 @@ from syncline.state.conformance import (
     ManualClock,
     OpenStore,
     StateConformance,
+    at_once,
     race_for_lease,
     run_at,
 )
@@ -182,6 +183,32 @@ def test_syncline_check_asks_the_state(home: Home, tmp_path: Path) -> None:
     [said] = [finding for finding in findings if finding.subject.startswith("state postgresql://")]
     assert said.level == "ok"
     assert home.schema in said.text
+
+
+@pytest.fixture
+def old_home(home: Home) -> Home:
+    """As a program of format 1 left it: no column for the place."""
+    home.open().remember("crm", {"Account": MARK})
+    home.ask("ALTER TABLE STATE.marks DROP COLUMN place")
+    home.ask("UPDATE STATE.state_format SET version = 1")
+    return home
+
+
+def test_tables_of_an_older_program_are_read_as_they_are(old_home: Home) -> None:
+    assert old_home.open().recall("crm") == {"Account": replace(MARK, place="")}
+    assert old_home.ask("SELECT max(version) FROM STATE.state_format") == [(1,)]
+    assert [finding.level for finding in old_home.open().check()] == ["ok"]
+    assert old_home.ask("SELECT max(version) FROM STATE.state_format") == [(1,)], "what check tries is taken back"
+
+
+def test_tables_of_an_older_program_are_brought_forward_once_by_many(old_home: Home) -> None:
+    def remember(number: int) -> None:
+        old_home.open().remember("crm", {f"stream-{number}": MARK})
+
+    at_once(remember)
+    expected = {"Account": replace(MARK, place=""), **{f"stream-{number}": MARK for number in range(RACERS)}}
+    assert old_home.open().recall("crm") == expected
+    assert old_home.ask("SELECT version FROM STATE.state_format ORDER BY 1") == [(1,), (2,)]
 
 
 def test_a_newer_format_is_refused(home: Home) -> None:

@@ -214,6 +214,60 @@ def test_an_empty_file_is_an_empty_state(path: Path) -> None:
     assert SqliteState(path).recall("crm") == {"Account": MARK}
 
 
+# --- a file of an older program
+
+VERSION_1 = """
+CREATE TABLE marks (
+    pipeline TEXT, stream TEXT, watermark TEXT, version INTEGER, run_id TEXT, columns TEXT, checkpoint TEXT,
+    full_at TEXT, definition TEXT, PRIMARY KEY (pipeline, stream)
+);
+CREATE TABLE digests (pipeline TEXT, stream TEXT, known BLOB, PRIMARY KEY (pipeline, stream));
+CREATE TABLE runs (
+    pipeline TEXT, run_id TEXT, status TEXT, started_at TEXT, finished_at TEXT, report TEXT,
+    PRIMARY KEY (pipeline, run_id)
+);
+CREATE INDEX runs_by_time ON runs (pipeline, started_at, run_id);
+CREATE TABLE leases (
+    pipeline TEXT PRIMARY KEY, token TEXT, host TEXT, pid INTEGER, space TEXT, born TEXT, since TEXT, until TEXT
+);
+INSERT INTO marks VALUES ('crm', 'Account', '2026-11-23T14:02:11.123456+00:00', 3, 'run-3', '["Id", "Name"]', NULL,
+    '2026-11-16T14:02:11.123456+00:00', 'abc');
+INSERT INTO digests VALUES ('crm', 'Account', zeroblob(16));
+PRAGMA user_version = 1;
+"""
+OLD_MARK = replace(MARK, checkpoint=None, place="")
+
+
+@pytest.fixture
+def old_file(path: Path) -> Path:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_1)
+    return path
+
+
+def test_a_file_of_an_older_program_is_read_as_it_is(old_file: Path) -> None:
+    before = old_file.read_bytes()
+    assert SqliteState(old_file).recall("crm") == {"Account": OLD_MARK}
+    assert old_file.read_bytes() == before
+
+
+def test_a_file_of_an_older_program_is_brought_forward_when_something_is_kept(old_file: Path) -> None:
+    def write(number: int) -> None:
+        SqliteState(old_file).remember("crm", {f"stream-{number}": MARK})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    expected = {"Account": OLD_MARK, **{f"stream-{number}": MARK for number in range(4)}}
+    assert SqliteState(old_file).recall("crm") == expected
+    with closing(sqlite3.connect(old_file)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == 2
+
+
+def test_checking_a_file_of_an_older_program_finds_nothing(old_file: Path) -> None:
+    assert [finding.level for finding in SqliteState(old_file).check()] == ["ok"]
+    assert SqliteState(old_file).recall("crm") == {"Account": OLD_MARK}
+
+
 # --- damage
 
 
