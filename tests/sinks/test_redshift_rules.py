@@ -73,7 +73,8 @@ def titled(statements: Sequence[Sent], fake: FakeRedshift) -> list[tuple[str, st
 
 def plain_text(statement: str, fake: FakeRedshift) -> str:
     """Without what differs from run to run."""
-    shown = statement.replace(fake.schema, "crm").replace(fake.bucket, "bucket")
+    shown = re.sub(r"\bs[0-9a-f]{16}_", "s0000000000000000_", statement)
+    shown = shown.replace(fake.schema, "crm").replace(fake.bucket, "bucket")
     return re.sub(r"/[0-9a-f]{16}\.manifest", "/<16 hex digits>.manifest", shown)
 
 

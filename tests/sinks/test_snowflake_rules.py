@@ -104,6 +104,7 @@ def plain_text(statement: str) -> str:
     """Without what differs from run to run."""
     for pattern, shown in (
         (r"\bDB_[0-9A-F]{12}\b", "SALES"),
+        (r"\bS[0-9A-F]{16}_", "S0000000000000000_"),
         (r"\bSYNCLINE_[0-9A-F]{12}_[0-9A-F]{12}_\d+_\d+", "SYNCLINE_PROCESS"),
         (r"file://\S*/syncline-put-\w+/", "file:///tmp/syncline-put/"),
     ):

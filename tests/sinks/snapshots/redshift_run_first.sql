@@ -140,10 +140,10 @@ ORDER BY
   ordinal_position NULLS FIRST;
 
 -- 20
-DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0001_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0001_account";
 
 -- 21
-CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0001_account" (
+CREATE TABLE "crm_staging"."s0000000000000000_run-0001_account" (
   "id" VARCHAR(65535),
   "name" VARCHAR(65535),
   "stamp" TIMESTAMP,
@@ -152,7 +152,7 @@ CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0001_account" (
 );
 
 -- 22
-COPY "crm_staging"."s07383d64bf2e0874_run-0001_account" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0001/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST;
+COPY "crm_staging"."s0000000000000000_run-0001_account" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0001/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST;
 
 -- 23
 SELECT pg_last_copy_count();
@@ -179,7 +179,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s07383d64bf2e0874_run-0001_account"
+        FROM "crm_staging"."s0000000000000000_run-0001_account"
       ) AS "k"
     ) AS "keys"
   ),
@@ -193,11 +193,11 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."s07383d64bf2e0874_run-0001_account"
+  FROM "crm_staging"."s0000000000000000_run-0001_account"
 ) AS "s";
 
 -- 25
-DELETE FROM "crm_staging"."s07383d64bf2e0874_run-0001_account"
+DELETE FROM "crm_staging"."s0000000000000000_run-0001_account"
 WHERE
   "_syncline_seq" IN (
     SELECT
@@ -217,7 +217,7 @@ WHERE
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s07383d64bf2e0874_run-0001_account"
+        FROM "crm_staging"."s0000000000000000_run-0001_account"
       ) AS "s"
     ) AS "r"
     WHERE
@@ -228,10 +228,10 @@ WHERE
 SET query_group TO 'syncline:trial:run-0001:Contact';
 
 -- 27
-DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0001_contact";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0001_contact";
 
 -- 28
-CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0001_contact" (
+CREATE TABLE "crm_staging"."s0000000000000000_run-0001_contact" (
   "id" VARCHAR(65535),
   "name" VARCHAR(65535),
   "stamp" TIMESTAMP,
@@ -240,7 +240,7 @@ CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0001_contact" (
 );
 
 -- 29
-COPY "crm_staging"."s07383d64bf2e0874_run-0001_contact" FROM 's3://bucket/landing/for=redshift/trial/Contact/dt=2024-01-01/run=run-0001/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST;
+COPY "crm_staging"."s0000000000000000_run-0001_contact" FROM 's3://bucket/landing/for=redshift/trial/Contact/dt=2024-01-01/run=run-0001/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST;
 
 -- 30
 SELECT pg_last_copy_count();
@@ -267,7 +267,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s07383d64bf2e0874_run-0001_contact"
+        FROM "crm_staging"."s0000000000000000_run-0001_contact"
       ) AS "k"
     ) AS "keys"
   ),
@@ -281,7 +281,7 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."s07383d64bf2e0874_run-0001_contact"
+  FROM "crm_staging"."s0000000000000000_run-0001_contact"
 ) AS "s";
 
 -- 32
@@ -413,7 +413,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s07383d64bf2e0874_run-0001_account"
+    FROM "crm_staging"."s0000000000000000_run-0001_account"
   ) AS "landed"
 ) AS "s"
 WHERE
@@ -474,7 +474,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s07383d64bf2e0874_run-0001_account"
+    FROM "crm_staging"."s0000000000000000_run-0001_account"
   ) AS "landed"
 ) AS "s"
 LEFT JOIN "crm"."account" AS "t"
@@ -509,7 +509,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s07383d64bf2e0874_run-0001_contact"
+    FROM "crm_staging"."s0000000000000000_run-0001_contact"
   ) AS "landed"
 ) AS "s"
 WHERE
@@ -576,7 +576,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s07383d64bf2e0874_run-0001_contact"
+    FROM "crm_staging"."s0000000000000000_run-0001_contact"
   ) AS "landed"
 ) AS "s"
 LEFT JOIN "crm"."contact" AS "t"
@@ -605,7 +605,7 @@ SELECT
 COMMIT;
 
 -- 48
-DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0001_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0001_account";
 
 -- 49
-DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0001_contact";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0001_contact";

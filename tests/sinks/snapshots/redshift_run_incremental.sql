@@ -92,10 +92,10 @@ WHERE
 SET query_group TO 'syncline:trial:run-0002:Account';
 
 -- 13
-DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0002_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0002_account";
 
 -- 14
-CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0002_account" (
+CREATE TABLE "crm_staging"."s0000000000000000_run-0002_account" (
   "id" VARCHAR(65535),
   "name" VARCHAR(65535),
   "stamp" TIMESTAMP,
@@ -104,16 +104,16 @@ CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0002_account" (
 );
 
 -- 15
-COPY "crm_staging"."s07383d64bf2e0874_run-0002_account" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0002/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST;
+COPY "crm_staging"."s0000000000000000_run-0002_account" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0002/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST;
 
 -- 16
 SELECT pg_last_copy_count();
 
 -- 17
-DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0002_account_t";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0002_account_t";
 
 -- 18
-CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0002_account_t" (
+CREATE TABLE "crm_staging"."s0000000000000000_run-0002_account_t" (
   "id" VARCHAR(65535),
   "stamp" TIMESTAMP,
   "_syncline_deleted" BOOLEAN,
@@ -121,7 +121,7 @@ CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0002_account_t" (
 );
 
 -- 19
-COPY "crm_staging"."s07383d64bf2e0874_run-0002_account_t" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0002/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST;
+COPY "crm_staging"."s0000000000000000_run-0002_account_t" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0002/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST;
 
 -- 20
 SELECT pg_last_copy_count();
@@ -148,7 +148,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s07383d64bf2e0874_run-0002_account"
+        FROM "crm_staging"."s0000000000000000_run-0002_account"
         UNION ALL
         SELECT
           "id" AS "id",
@@ -157,7 +157,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           TRUE AS "_syncline_tombstone"
-        FROM "crm_staging"."s07383d64bf2e0874_run-0002_account_t"
+        FROM "crm_staging"."s0000000000000000_run-0002_account_t"
       ) AS "k"
     ) AS "keys"
   ),
@@ -171,7 +171,7 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."s07383d64bf2e0874_run-0002_account"
+  FROM "crm_staging"."s0000000000000000_run-0002_account"
   UNION ALL
   SELECT
     "id" AS "id",
@@ -180,7 +180,7 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     TRUE AS "_syncline_tombstone"
-  FROM "crm_staging"."s07383d64bf2e0874_run-0002_account_t"
+  FROM "crm_staging"."s0000000000000000_run-0002_account_t"
 ) AS "s";
 
 -- 22
@@ -227,7 +227,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s07383d64bf2e0874_run-0002_account"
+    FROM "crm_staging"."s0000000000000000_run-0002_account"
     UNION ALL
     SELECT
       "id" AS "id",
@@ -236,7 +236,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       TRUE AS "_syncline_tombstone"
-    FROM "crm_staging"."s07383d64bf2e0874_run-0002_account_t"
+    FROM "crm_staging"."s0000000000000000_run-0002_account_t"
   ) AS "landed"
 ) AS "s"
 WHERE
@@ -291,7 +291,7 @@ WHERE
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s07383d64bf2e0874_run-0002_account"
+        FROM "crm_staging"."s0000000000000000_run-0002_account"
         UNION ALL
         SELECT
           "id" AS "id",
@@ -300,7 +300,7 @@ WHERE
           "_syncline_deleted",
           "_syncline_seq",
           TRUE AS "_syncline_tombstone"
-        FROM "crm_staging"."s07383d64bf2e0874_run-0002_account_t"
+        FROM "crm_staging"."s0000000000000000_run-0002_account_t"
       ) AS "landed"
     ) AS "s"
     WHERE
@@ -347,7 +347,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s07383d64bf2e0874_run-0002_account"
+    FROM "crm_staging"."s0000000000000000_run-0002_account"
     UNION ALL
     SELECT
       "id" AS "id",
@@ -356,7 +356,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       TRUE AS "_syncline_tombstone"
-    FROM "crm_staging"."s07383d64bf2e0874_run-0002_account_t"
+    FROM "crm_staging"."s0000000000000000_run-0002_account_t"
   ) AS "landed"
 ) AS "s"
 LEFT JOIN "crm"."account" AS "t"
@@ -385,7 +385,7 @@ SELECT
 COMMIT;
 
 -- 32
-DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0002_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0002_account";
 
 -- 33
-DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0002_account_t";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0002_account_t";

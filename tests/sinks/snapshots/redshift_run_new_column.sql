@@ -114,10 +114,10 @@ ORDER BY
   ordinal_position NULLS FIRST;
 
 -- 16
-DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0003_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0003_account";
 
 -- 17
-CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0003_account" (
+CREATE TABLE "crm_staging"."s0000000000000000_run-0003_account" (
   "id" VARCHAR(65535),
   "name" VARCHAR(65535),
   "stamp" TIMESTAMP,
@@ -128,7 +128,7 @@ CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0003_account" (
 );
 
 -- 18
-COPY "crm_staging"."s07383d64bf2e0874_run-0003_account" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0003/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST SERIALIZETOJSON;
+COPY "crm_staging"."s0000000000000000_run-0003_account" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0003/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST SERIALIZETOJSON;
 
 -- 19
 SELECT pg_last_copy_count();
@@ -157,7 +157,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s07383d64bf2e0874_run-0003_account"
+        FROM "crm_staging"."s0000000000000000_run-0003_account"
       ) AS "k"
     ) AS "keys"
   ),
@@ -173,7 +173,7 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."s07383d64bf2e0874_run-0003_account"
+  FROM "crm_staging"."s0000000000000000_run-0003_account"
 ) AS "s";
 
 -- 21
@@ -224,7 +224,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s07383d64bf2e0874_run-0003_account"
+    FROM "crm_staging"."s0000000000000000_run-0003_account"
   ) AS "landed"
 ) AS "s"
 WHERE
@@ -306,7 +306,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s07383d64bf2e0874_run-0003_account"
+    FROM "crm_staging"."s0000000000000000_run-0003_account"
   ) AS "landed"
 ) AS "s"
 LEFT JOIN "crm"."account" AS "t"
@@ -335,4 +335,4 @@ SELECT
 COMMIT;
 
 -- 30
-DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0003_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0003_account";

@@ -92,10 +92,10 @@ WHERE
 SET query_group TO 'syncline:trial:run-0005:Account';
 
 -- 13
-DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0005_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0005_account";
 
 -- 14
-CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0005_account" (
+CREATE TABLE "crm_staging"."s0000000000000000_run-0005_account" (
   "id" VARCHAR(65535),
   "name" VARCHAR(65535),
   "stamp" TIMESTAMP,
@@ -106,7 +106,7 @@ CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0005_account" (
 );
 
 -- 15
-COPY "crm_staging"."s07383d64bf2e0874_run-0005_account" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0005/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST SERIALIZETOJSON;
+COPY "crm_staging"."s0000000000000000_run-0005_account" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0005/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST SERIALIZETOJSON;
 
 -- 16
 SELECT pg_last_copy_count();
@@ -135,7 +135,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s07383d64bf2e0874_run-0005_account"
+        FROM "crm_staging"."s0000000000000000_run-0005_account"
       ) AS "k"
     ) AS "keys"
   ),
@@ -151,7 +151,7 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."s07383d64bf2e0874_run-0005_account"
+  FROM "crm_staging"."s0000000000000000_run-0005_account"
 ) AS "s";
 
 -- 18
@@ -202,7 +202,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s07383d64bf2e0874_run-0005_account"
+    FROM "crm_staging"."s0000000000000000_run-0005_account"
   ) AS "landed"
 ) AS "s"
 WHERE
@@ -287,7 +287,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s07383d64bf2e0874_run-0005_account"
+    FROM "crm_staging"."s0000000000000000_run-0005_account"
   ) AS "landed"
 ) AS "s"
 LEFT JOIN "crm"."account" AS "t"
@@ -330,7 +330,7 @@ WHERE
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s07383d64bf2e0874_run-0005_account"
+        FROM "crm_staging"."s0000000000000000_run-0005_account"
       ) AS "landed"
     ) AS "s"
     WHERE
@@ -359,4 +359,4 @@ SELECT
 COMMIT;
 
 -- 28
-DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0005_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0005_account";

@@ -127,10 +127,10 @@ ORDER BY
   ordinal_position NULLS FIRST;
 
 -- 20
-DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0004_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0004_account";
 
 -- 21
-CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0004_account" (
+CREATE TABLE "crm_staging"."s0000000000000000_run-0004_account" (
   "id" VARCHAR(65535),
   "name" VARCHAR(65535),
   "stamp" TIMESTAMP,
@@ -141,7 +141,7 @@ CREATE TABLE "crm_staging"."s07383d64bf2e0874_run-0004_account" (
 );
 
 -- 22
-COPY "crm_staging"."s07383d64bf2e0874_run-0004_account" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0004/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST SERIALIZETOJSON;
+COPY "crm_staging"."s0000000000000000_run-0004_account" FROM 's3://bucket/landing/for=redshift/trial/Account/dt=2024-01-01/run=run-0004/<16 hex digits>.manifest' IAM_ROLE 'arn:aws:iam::123456789012:role/copy' FORMAT AS PARQUET MANIFEST SERIALIZETOJSON;
 
 -- 23
 SELECT pg_last_copy_count();
@@ -170,7 +170,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s07383d64bf2e0874_run-0004_account"
+        FROM "crm_staging"."s0000000000000000_run-0004_account"
       ) AS "k"
     ) AS "keys"
   ),
@@ -186,7 +186,7 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."s07383d64bf2e0874_run-0004_account"
+  FROM "crm_staging"."s0000000000000000_run-0004_account"
 ) AS "s";
 
 -- 25
@@ -237,7 +237,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s07383d64bf2e0874_run-0004_account"
+    FROM "crm_staging"."s0000000000000000_run-0004_account"
   ) AS "landed"
 ) AS "s"
 WHERE
@@ -319,7 +319,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s07383d64bf2e0874_run-0004_account"
+    FROM "crm_staging"."s0000000000000000_run-0004_account"
   ) AS "landed"
 ) AS "s"
 LEFT JOIN "crm"."account" AS "t"
@@ -348,4 +348,4 @@ SELECT
 COMMIT;
 
 -- 34
-DROP TABLE IF EXISTS "crm_staging"."s07383d64bf2e0874_run-0004_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0004_account";
