@@ -73,10 +73,10 @@ ORDER BY
   a.attnum NULLS FIRST;
 
 -- 6
-DROP TABLE IF EXISTS "crm_staging"."s9cc5da5159999e8c_run-0002_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0002_account";
 
 -- 7
-CREATE UNLOGGED TABLE "crm_staging"."s9cc5da5159999e8c_run-0002_account" (
+CREATE UNLOGGED TABLE "crm_staging"."s0000000000000000_run-0002_account" (
   "id" TEXT,
   "name" TEXT,
   "stamp" TIMESTAMPTZ,
@@ -85,13 +85,13 @@ CREATE UNLOGGED TABLE "crm_staging"."s9cc5da5159999e8c_run-0002_account" (
 );
 
 -- 8
-COPY "crm_staging"."s9cc5da5159999e8c_run-0002_account" FROM STDIN WITH (FORMAT csv);
+COPY "crm_staging"."s0000000000000000_run-0002_account" FROM STDIN WITH (FORMAT csv);
 
 -- 9
-DROP TABLE IF EXISTS "crm_staging"."s9cc5da5159999e8c_run-0002_account_t";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0002_account_t";
 
 -- 10
-CREATE UNLOGGED TABLE "crm_staging"."s9cc5da5159999e8c_run-0002_account_t" (
+CREATE UNLOGGED TABLE "crm_staging"."s0000000000000000_run-0002_account_t" (
   "id" TEXT,
   "stamp" TIMESTAMPTZ,
   "_syncline_deleted" BOOLEAN,
@@ -99,7 +99,7 @@ CREATE UNLOGGED TABLE "crm_staging"."s9cc5da5159999e8c_run-0002_account_t" (
 );
 
 -- 11
-COPY "crm_staging"."s9cc5da5159999e8c_run-0002_account_t" FROM STDIN WITH (FORMAT csv);
+COPY "crm_staging"."s0000000000000000_run-0002_account_t" FROM STDIN WITH (FORMAT csv);
 
 -- 12
 SELECT
@@ -122,7 +122,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s9cc5da5159999e8c_run-0002_account"
+        FROM "crm_staging"."s0000000000000000_run-0002_account"
         UNION ALL
         SELECT
           "id" AS "id",
@@ -131,7 +131,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           TRUE AS "_syncline_tombstone"
-        FROM "crm_staging"."s9cc5da5159999e8c_run-0002_account_t"
+        FROM "crm_staging"."s0000000000000000_run-0002_account_t"
       ) AS "k"
     ) AS "keys"
   ),
@@ -145,7 +145,7 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."s9cc5da5159999e8c_run-0002_account"
+  FROM "crm_staging"."s0000000000000000_run-0002_account"
   UNION ALL
   SELECT
     "id" AS "id",
@@ -154,7 +154,7 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     TRUE AS "_syncline_tombstone"
-  FROM "crm_staging"."s9cc5da5159999e8c_run-0002_account_t"
+  FROM "crm_staging"."s0000000000000000_run-0002_account_t"
 ) AS "s";
 
 -- 13, in the transaction
@@ -198,7 +198,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s9cc5da5159999e8c_run-0002_account"
+    FROM "crm_staging"."s0000000000000000_run-0002_account"
     UNION ALL
     SELECT
       "id" AS "id",
@@ -207,7 +207,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       TRUE AS "_syncline_tombstone"
-    FROM "crm_staging"."s9cc5da5159999e8c_run-0002_account_t"
+    FROM "crm_staging"."s0000000000000000_run-0002_account_t"
   ) AS "landed"
 ) AS "s"
 WHERE
@@ -248,7 +248,7 @@ WHERE
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."s9cc5da5159999e8c_run-0002_account"
+        FROM "crm_staging"."s0000000000000000_run-0002_account"
         UNION ALL
         SELECT
           "id" AS "id",
@@ -257,7 +257,7 @@ WHERE
           "_syncline_deleted",
           "_syncline_seq",
           TRUE AS "_syncline_tombstone"
-        FROM "crm_staging"."s9cc5da5159999e8c_run-0002_account_t"
+        FROM "crm_staging"."s0000000000000000_run-0002_account_t"
       ) AS "landed"
     ) AS "s"
     WHERE
@@ -303,7 +303,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."s9cc5da5159999e8c_run-0002_account"
+    FROM "crm_staging"."s0000000000000000_run-0002_account"
     UNION ALL
     SELECT
       "id" AS "id",
@@ -312,7 +312,7 @@ FROM (
       "_syncline_deleted",
       "_syncline_seq",
       TRUE AS "_syncline_tombstone"
-    FROM "crm_staging"."s9cc5da5159999e8c_run-0002_account_t"
+    FROM "crm_staging"."s0000000000000000_run-0002_account_t"
   ) AS "landed"
 ) AS "s"
 LEFT JOIN "crm"."account" AS "t"
@@ -341,7 +341,7 @@ SELECT
 COMMIT;
 
 -- 22
-DROP TABLE IF EXISTS "crm_staging"."s9cc5da5159999e8c_run-0002_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0002_account";
 
 -- 23
-DROP TABLE IF EXISTS "crm_staging"."s9cc5da5159999e8c_run-0002_account_t";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0002_account_t";

@@ -111,10 +111,10 @@ ORDER BY
   a.attnum NULLS FIRST;
 
 -- 11
-DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0001_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0001_account";
 
 -- 12
-CREATE UNLOGGED TABLE "crm_staging"."sd2b439c4f7185eb9_run-0001_account" (
+CREATE UNLOGGED TABLE "crm_staging"."s0000000000000000_run-0001_account" (
   "id" TEXT,
   "name" TEXT,
   "stamp" TIMESTAMPTZ,
@@ -123,7 +123,7 @@ CREATE UNLOGGED TABLE "crm_staging"."sd2b439c4f7185eb9_run-0001_account" (
 );
 
 -- 13
-COPY "crm_staging"."sd2b439c4f7185eb9_run-0001_account" FROM STDIN WITH (FORMAT csv);
+COPY "crm_staging"."s0000000000000000_run-0001_account" FROM STDIN WITH (FORMAT csv);
 
 -- 14
 SELECT
@@ -146,7 +146,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."sd2b439c4f7185eb9_run-0001_account"
+        FROM "crm_staging"."s0000000000000000_run-0001_account"
       ) AS "k"
     ) AS "keys"
   ),
@@ -160,11 +160,11 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."sd2b439c4f7185eb9_run-0001_account"
+  FROM "crm_staging"."s0000000000000000_run-0001_account"
 ) AS "s";
 
 -- 15
-DELETE FROM "crm_staging"."sd2b439c4f7185eb9_run-0001_account"
+DELETE FROM "crm_staging"."s0000000000000000_run-0001_account"
 WHERE
   "_syncline_seq" IN (
     SELECT
@@ -184,7 +184,7 @@ WHERE
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."sd2b439c4f7185eb9_run-0001_account"
+        FROM "crm_staging"."s0000000000000000_run-0001_account"
       ) AS "s"
     ) AS "r"
     WHERE
@@ -192,10 +192,10 @@ WHERE
   );
 
 -- 16
-DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0001_contact";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0001_contact";
 
 -- 17
-CREATE UNLOGGED TABLE "crm_staging"."sd2b439c4f7185eb9_run-0001_contact" (
+CREATE UNLOGGED TABLE "crm_staging"."s0000000000000000_run-0001_contact" (
   "id" TEXT,
   "name" TEXT,
   "stamp" TIMESTAMPTZ,
@@ -204,7 +204,7 @@ CREATE UNLOGGED TABLE "crm_staging"."sd2b439c4f7185eb9_run-0001_contact" (
 );
 
 -- 18
-COPY "crm_staging"."sd2b439c4f7185eb9_run-0001_contact" FROM STDIN WITH (FORMAT csv);
+COPY "crm_staging"."s0000000000000000_run-0001_contact" FROM STDIN WITH (FORMAT csv);
 
 -- 19
 SELECT
@@ -227,7 +227,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."sd2b439c4f7185eb9_run-0001_contact"
+        FROM "crm_staging"."s0000000000000000_run-0001_contact"
       ) AS "k"
     ) AS "keys"
   ),
@@ -241,7 +241,7 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."sd2b439c4f7185eb9_run-0001_contact"
+  FROM "crm_staging"."s0000000000000000_run-0001_contact"
 ) AS "s";
 
 -- 20, in the transaction
@@ -370,7 +370,7 @@ USING (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."sd2b439c4f7185eb9_run-0001_account"
+    FROM "crm_staging"."s0000000000000000_run-0001_account"
   ) AS "landed"
 ) AS "s"
 ON "s"."id" = "t"."id"
@@ -420,7 +420,7 @@ USING (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."sd2b439c4f7185eb9_run-0001_contact"
+    FROM "crm_staging"."s0000000000000000_run-0001_contact"
   ) AS "landed"
 ) AS "s"
 ON "s"."id" = "t"."id"
@@ -477,7 +477,7 @@ SELECT
 COMMIT;
 
 -- 33
-DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0001_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0001_account";
 
 -- 34
-DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0001_contact";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0001_contact";

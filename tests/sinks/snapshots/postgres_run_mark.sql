@@ -73,10 +73,10 @@ ORDER BY
   a.attnum NULLS FIRST;
 
 -- 6
-DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0003_contact";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0003_contact";
 
 -- 7
-CREATE UNLOGGED TABLE "crm_staging"."sd2b439c4f7185eb9_run-0003_contact" (
+CREATE UNLOGGED TABLE "crm_staging"."s0000000000000000_run-0003_contact" (
   "id" TEXT,
   "name" TEXT,
   "stamp" TIMESTAMPTZ,
@@ -85,13 +85,13 @@ CREATE UNLOGGED TABLE "crm_staging"."sd2b439c4f7185eb9_run-0003_contact" (
 );
 
 -- 8
-COPY "crm_staging"."sd2b439c4f7185eb9_run-0003_contact" FROM STDIN WITH (FORMAT csv);
+COPY "crm_staging"."s0000000000000000_run-0003_contact" FROM STDIN WITH (FORMAT csv);
 
 -- 9
-DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0003_contact_t";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0003_contact_t";
 
 -- 10
-CREATE UNLOGGED TABLE "crm_staging"."sd2b439c4f7185eb9_run-0003_contact_t" (
+CREATE UNLOGGED TABLE "crm_staging"."s0000000000000000_run-0003_contact_t" (
   "id" TEXT,
   "stamp" TIMESTAMPTZ,
   "_syncline_deleted" BOOLEAN,
@@ -99,7 +99,7 @@ CREATE UNLOGGED TABLE "crm_staging"."sd2b439c4f7185eb9_run-0003_contact_t" (
 );
 
 -- 11
-COPY "crm_staging"."sd2b439c4f7185eb9_run-0003_contact_t" FROM STDIN WITH (FORMAT csv);
+COPY "crm_staging"."s0000000000000000_run-0003_contact_t" FROM STDIN WITH (FORMAT csv);
 
 -- 12
 SELECT
@@ -122,7 +122,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."sd2b439c4f7185eb9_run-0003_contact"
+        FROM "crm_staging"."s0000000000000000_run-0003_contact"
         UNION ALL
         SELECT
           "id" AS "id",
@@ -131,7 +131,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           TRUE AS "_syncline_tombstone"
-        FROM "crm_staging"."sd2b439c4f7185eb9_run-0003_contact_t"
+        FROM "crm_staging"."s0000000000000000_run-0003_contact_t"
       ) AS "k"
     ) AS "keys"
   ),
@@ -145,7 +145,7 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."sd2b439c4f7185eb9_run-0003_contact"
+  FROM "crm_staging"."s0000000000000000_run-0003_contact"
   UNION ALL
   SELECT
     "id" AS "id",
@@ -154,7 +154,7 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     TRUE AS "_syncline_tombstone"
-  FROM "crm_staging"."sd2b439c4f7185eb9_run-0003_contact_t"
+  FROM "crm_staging"."s0000000000000000_run-0003_contact_t"
 ) AS "s";
 
 -- 13, in the transaction
@@ -198,7 +198,7 @@ USING (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."sd2b439c4f7185eb9_run-0003_contact"
+    FROM "crm_staging"."s0000000000000000_run-0003_contact"
     UNION ALL
     SELECT
       "id" AS "id",
@@ -207,7 +207,7 @@ USING (
       "_syncline_deleted",
       "_syncline_seq",
       TRUE AS "_syncline_tombstone"
-    FROM "crm_staging"."sd2b439c4f7185eb9_run-0003_contact_t"
+    FROM "crm_staging"."s0000000000000000_run-0003_contact_t"
   ) AS "landed"
 ) AS "s"
 ON "s"."id" = "t"."id"
@@ -242,7 +242,7 @@ USING (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."sd2b439c4f7185eb9_run-0003_contact"
+    FROM "crm_staging"."s0000000000000000_run-0003_contact"
     UNION ALL
     SELECT
       "id" AS "id",
@@ -251,7 +251,7 @@ USING (
       "_syncline_deleted",
       "_syncline_seq",
       TRUE AS "_syncline_tombstone"
-    FROM "crm_staging"."sd2b439c4f7185eb9_run-0003_contact_t"
+    FROM "crm_staging"."s0000000000000000_run-0003_contact_t"
   ) AS "landed"
 ) AS "s"
 ON "s"."id" = "t"."id"
@@ -334,7 +334,7 @@ FROM (
         "_syncline_deleted",
         "_syncline_seq",
         FALSE AS "_syncline_tombstone"
-      FROM "crm_staging"."sd2b439c4f7185eb9_run-0003_contact"
+      FROM "crm_staging"."s0000000000000000_run-0003_contact"
       UNION ALL
       SELECT
         "id" AS "id",
@@ -343,7 +343,7 @@ FROM (
         "_syncline_deleted",
         "_syncline_seq",
         TRUE AS "_syncline_tombstone"
-      FROM "crm_staging"."sd2b439c4f7185eb9_run-0003_contact_t"
+      FROM "crm_staging"."s0000000000000000_run-0003_contact_t"
     ) AS "landed"
   ) AS "s"
   LEFT JOIN "crm"."contact" AS "t"
@@ -373,7 +373,7 @@ SELECT
 COMMIT;
 
 -- 22
-DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0003_contact";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0003_contact";
 
 -- 23
-DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0003_contact_t";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0003_contact_t";

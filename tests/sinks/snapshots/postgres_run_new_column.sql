@@ -93,10 +93,10 @@ ORDER BY
   a.attnum NULLS FIRST;
 
 -- 8
-DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0004_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0004_account";
 
 -- 9
-CREATE UNLOGGED TABLE "crm_staging"."sd2b439c4f7185eb9_run-0004_account" (
+CREATE UNLOGGED TABLE "crm_staging"."s0000000000000000_run-0004_account" (
   "id" TEXT,
   "name" TEXT,
   "stamp" TIMESTAMPTZ,
@@ -106,7 +106,7 @@ CREATE UNLOGGED TABLE "crm_staging"."sd2b439c4f7185eb9_run-0004_account" (
 );
 
 -- 10
-COPY "crm_staging"."sd2b439c4f7185eb9_run-0004_account" FROM STDIN WITH (FORMAT csv);
+COPY "crm_staging"."s0000000000000000_run-0004_account" FROM STDIN WITH (FORMAT csv);
 
 -- 11
 SELECT
@@ -130,7 +130,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."sd2b439c4f7185eb9_run-0004_account"
+        FROM "crm_staging"."s0000000000000000_run-0004_account"
       ) AS "k"
     ) AS "keys"
   ),
@@ -145,7 +145,7 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."sd2b439c4f7185eb9_run-0004_account"
+  FROM "crm_staging"."s0000000000000000_run-0004_account"
 ) AS "s";
 
 -- 12, in the transaction
@@ -191,7 +191,7 @@ USING (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."sd2b439c4f7185eb9_run-0004_account"
+    FROM "crm_staging"."s0000000000000000_run-0004_account"
   ) AS "landed"
 ) AS "s"
 ON "s"."id" = "t"."id"
@@ -245,4 +245,4 @@ SELECT
 COMMIT;
 
 -- 19
-DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0004_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0004_account";

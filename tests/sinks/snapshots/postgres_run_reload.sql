@@ -73,10 +73,10 @@ ORDER BY
   a.attnum NULLS FIRST;
 
 -- 6
-DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0005_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0005_account";
 
 -- 7
-CREATE UNLOGGED TABLE "crm_staging"."sd2b439c4f7185eb9_run-0005_account" (
+CREATE UNLOGGED TABLE "crm_staging"."s0000000000000000_run-0005_account" (
   "id" TEXT,
   "name" TEXT,
   "stamp" TIMESTAMPTZ,
@@ -86,7 +86,7 @@ CREATE UNLOGGED TABLE "crm_staging"."sd2b439c4f7185eb9_run-0005_account" (
 );
 
 -- 8
-COPY "crm_staging"."sd2b439c4f7185eb9_run-0005_account" FROM STDIN WITH (FORMAT csv);
+COPY "crm_staging"."s0000000000000000_run-0005_account" FROM STDIN WITH (FORMAT csv);
 
 -- 9
 SELECT
@@ -110,7 +110,7 @@ SELECT
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."sd2b439c4f7185eb9_run-0005_account"
+        FROM "crm_staging"."s0000000000000000_run-0005_account"
       ) AS "k"
     ) AS "keys"
   ),
@@ -125,7 +125,7 @@ FROM (
     "_syncline_deleted",
     "_syncline_seq",
     FALSE AS "_syncline_tombstone"
-  FROM "crm_staging"."sd2b439c4f7185eb9_run-0005_account"
+  FROM "crm_staging"."s0000000000000000_run-0005_account"
 ) AS "s";
 
 -- 10, in the transaction
@@ -171,7 +171,7 @@ USING (
       "_syncline_deleted",
       "_syncline_seq",
       FALSE AS "_syncline_tombstone"
-    FROM "crm_staging"."sd2b439c4f7185eb9_run-0005_account"
+    FROM "crm_staging"."s0000000000000000_run-0005_account"
   ) AS "landed"
 ) AS "s"
 ON "s"."id" = "t"."id"
@@ -243,7 +243,7 @@ WHERE
           "_syncline_deleted",
           "_syncline_seq",
           FALSE AS "_syncline_tombstone"
-        FROM "crm_staging"."sd2b439c4f7185eb9_run-0005_account"
+        FROM "crm_staging"."s0000000000000000_run-0005_account"
       ) AS "landed"
     ) AS "s"
     WHERE
@@ -271,4 +271,4 @@ SELECT
 COMMIT;
 
 -- 18
-DROP TABLE IF EXISTS "crm_staging"."sd2b439c4f7185eb9_run-0005_account";
+DROP TABLE IF EXISTS "crm_staging"."s0000000000000000_run-0005_account";
