@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 pytest.register_assert_rewrite(
     "syncline.connectors.conformance",
@@ -22,6 +23,9 @@ pytest.register_assert_rewrite(
 )
 
 from syncline.connectors import secret  # noqa: E402
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes says more of the machine than of it
+settings.load_profile("untimed")
 
 pytest_plugins = [
     "tests.live.summary",

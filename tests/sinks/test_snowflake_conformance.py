@@ -44,9 +44,9 @@ class TestSnowflake(WarehouseConformance, ComparerLaws, RunHistoryLaws):
             region="us-east-1",
         )
 
-    test_names_that_differ_in_case_are_one_or_two_exact_names = CASE_FOLDS(
-        WarehouseConformance.test_names_that_differ_in_case_are_one_or_two_exact_names
-    )
+    @CASE_FOLDS
+    def test_names_that_differ_in_case_are_one_or_two_exact_names(self, trial: Trial) -> None:
+        super().test_names_that_differ_in_case_are_one_or_two_exact_names(trial)
 
     @pytest.mark.parametrize("spelling", ["Crm", pytest.param("cRM", marks=CASE_FOLDS)])
     def test_a_target_of_another_pipeline_is_refused_by_both_names_before_anything_is_written(
