@@ -24,6 +24,7 @@ import pyarrow as pa
 from syncline.connectors.bounds import Bounds
 from syncline.connectors.dlt_errors import translated
 from syncline.connectors.errors import ConfigError
+from syncline.connectors.values import JSON
 
 if TYPE_CHECKING:
     from dlt.extract import DltResource
@@ -38,7 +39,7 @@ _TYPES: Mapping[str, pa.DataType] = {
     "bool": pa.bool_(),
     "bigint": pa.int64(),
     "binary": pa.binary(),
-    "json": pa.string(),
+    "json": JSON,
     "date": pa.date32(),
     "time": pa.time64("us"),
     "wei": pa.decimal128(38, 0),

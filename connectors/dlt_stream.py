@@ -15,7 +15,7 @@ from syncline.connectors.connector import StreamSchema, Window
 from syncline.connectors.dlt_resource import Hints
 from syncline.connectors.errors import ConfigError
 from syncline.connectors.infer import Notes
-from syncline.connectors.values import INSTANT
+from syncline.connectors.values import INSTANT, JSON
 
 if TYPE_CHECKING:
     from dlt.extract import DltResource
@@ -62,6 +62,9 @@ def dlt_stream(resource: DltResource, hints: Hints, notes: Notes, *, sampled: bo
         ConfigError: nothing is known about the columns, or about the key.
     """
     declared = {name: type for name, type in hints.columns.items() if type is not None}
+    for name in {*hints.key, *([hints.cursor] if hints.cursor else [])}:
+        if declared.get(name) == JSON:
+            declared[name] = pa.string()  # what tells rows apart has one text
     types = {**notes.columns, **declared}
     if len(types) == len(declared):
         types = declared.copy()

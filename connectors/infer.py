@@ -28,7 +28,7 @@ from types import NoneType
 import pyarrow as pa
 
 from syncline.connectors.errors import ConfigError
-from syncline.connectors.values import INSTANT, Misfit, fits, instant_of
+from syncline.connectors.values import INSTANT, JSON, Misfit, fits, instant_of
 
 BIG_INTEGER = pa.decimal128(38, 0)
 NUMBER = pa.decimal128(38, 18)
@@ -49,6 +49,7 @@ _NAMED = {
         _TIME,
         INSTANT,
         _WALL_CLOCK,
+        JSON,
     )
 }
 _DECIMAL = re.compile(r"decimal128\((\d+), (-?\d+)\)")

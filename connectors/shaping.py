@@ -1,7 +1,8 @@
 """Items of any shape a resource yields, into Arrow tables of a stream's columns.
 
 An item is a dict, an Arrow table or batch, a data frame, or a pydantic model. Names are kept as they are (EXACT-NAMES),
-what is nested becomes JSON text, and a field nobody declared or saw before is learned, not dropped (LOUD).
+what is nested becomes JSON text, or JSON where that is declared, and a field nobody declared or saw before is learned,
+not dropped (LOUD).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pyarrow as pa
 from syncline.connectors.connector import RESERVED_PREFIX
 from syncline.connectors.errors import ConfigError, DataError, Transient, ValueOutOfType
 from syncline.connectors.infer import canonical, guess, is_instant_column, widen
-from syncline.connectors.values import INSTANT, Misfit, to_array
+from syncline.connectors.values import INSTANT, JSON, Misfit, to_array
 
 Rows: TypeAlias = list[Mapping[str, object]] | pa.Table
 """Some rows as they came, all of one shape."""
@@ -169,9 +170,9 @@ def _converted(rows: Rows, name: str, type: pa.DataType, *, parse: bool) -> pa.A
     if name not in rows.column_names:
         return pa.nulls(len(rows), type)
     column = rows[name]
-    if column.type == type:
+    if column.type == type and type != JSON:
         return column
-    plain = canonical(column.type) == type and not pa.types.is_nested(column.type)
+    plain = canonical(column.type) == type and type != JSON and not pa.types.is_nested(column.type)
     instants = pa.types.is_timestamp(column.type) and pa.types.is_timestamp(type)
     if not plain and not instants:
         return to_array(column.to_pylist(), type, parse=parse)

@@ -20,16 +20,20 @@ import pyarrow as pa
 
 INSTANT = pa.timestamp("us", tz="UTC")
 
+JSON = pa.json_(pa.string())
+"""A JSON document as text, in the one form that equal documents have here: see ``json_text``."""
+
 _WHOLE_NUMBER = re.compile(r"[+-]?\d+")
 _FRACTION = re.compile(r"[.,](\d+)")
 _FLOAT_INTEGER_MAX = 2**53
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 class Misfit(ValueError):
     """A value that a type cannot hold exactly. ``value`` is shown shortened."""
 
     def __init__(self, value: object, type: pa.DataType) -> None:
-        super().__init__(f"the value {value!r:.80} does not fit {type}")
+        super().__init__(f"the value {value!r:.80} does not fit {'json' if type == JSON else type}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,55 @@ def text_of(value: object) -> str:
     if isinstance(value, bytes | bytearray | memoryview):
         raise ValueError("bytes are not text")
     return json.dumps(value, default=_json_default, ensure_ascii=False, separators=(",", ":"))
+
+
+def json_text(value: object) -> str:
+    """The value as a JSON document: names sorted, no blanks, numbers digit for digit as they came.
+
+    A text is taken for a document already, as dlt does; anything else is written as one. Raises ValueError for a text
+    that is none (RFC 8259), a name twice in one object, NaN, an infinity, and bytes.
+    """
+    try:
+        text = value if isinstance(value, str) else text_of([value])[1:-1]
+        return _shown(
+            json.loads(
+                text,
+                parse_int=_Digits,
+                parse_float=_Digits,
+                parse_constant=_no_number,
+                object_pairs_hook=_members,
+            )
+        )
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+class _Digits(str):
+    """A number as it was written: no width of a float or an integer is in its way."""
+
+    __slots__ = ()
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("an object has one name twice, of which a warehouse keeps one value")
+    return members
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, _Digits):
+        return str(value)
+    if isinstance(value, dict):
+        members = (f"{_shown(name)}:{_shown(member)}" for name, member in sorted(value.items()))
+        return "{" + ",".join(members) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_shown, value)) + "]"
+    return _ENCODER.encode(value)
 
 
 def instant_of(value: object) -> datetime | None:
@@ -184,6 +237,10 @@ def _text(value: object, parse: bool) -> str:
     return text_of(value)
 
 
+def _json(value: object, parse: bool) -> str:
+    return json_text(value)
+
+
 def _bytes(value: object, parse: bool) -> bytes:
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
@@ -202,6 +259,7 @@ _RULES: dict[int, _Rule] = {
     pa.int64().id: _Rule(frozenset({int}), _integer),
     pa.float64().id: _Rule(frozenset({float, int}), _float),
     pa.string().id: _Rule(frozenset({str}), _text),
+    JSON.id: _Rule(frozenset(), _json),
     pa.binary().id: _Rule(frozenset({bytes}), _bytes),
     pa.date32().id: _Rule(frozenset({date}), _date),
     pa.time64("us").id: _Rule(frozenset(), _time),

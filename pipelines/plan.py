@@ -14,6 +14,7 @@ from syncline.connectors.connector import Forecast, StreamSchema, Window
 from syncline.pipelines.mirror import recall
 from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.task import Task, make_task, narrow
+from syncline.sinks import lattice
 from syncline.sinks.manifest import text_of
 from syncline.state.store import Remembered
 
@@ -118,7 +119,7 @@ def stream_plan(
         forecast=forecast,
         key=schema.key,
         cursor=schema.cursor,
-        columns={field.name: str(field.type) for field in schema.columns},
+        columns={field.name: lattice.name_of(field.type) for field in schema.columns},
         added=tuple(name for name in schema.columns.names if name not in base.columns),
         left_out=dict(schema.left_out),
         volatile=schema.volatile,

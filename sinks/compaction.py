@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 import syncline
 from syncline.connectors.connector import BATCH_ROWS_MAX, DELETED_COLUMN, SEQUENCE_COLUMN, SliceKind
 from syncline.connectors.errors import CountMismatch, DataError
+from syncline.sinks import lattice
 from syncline.sinks.landing import DOWNLOADS_AT_ONCE, Landing
 from syncline.sinks.manifest import FileEntry, Manifest
 from syncline.sinks.slice_writer import SliceWriter
@@ -126,7 +127,7 @@ def _rows(
         some = run.files[first : first + DOWNLOADS_AT_ONCE]
         paths = landing.paths(some, folder)
         for entry, path in zip(some, paths, strict=True):
-            for batch in _read(entry, path, _landed_columns(run, entry.kind)):
+            for batch in _read(entry, path, lattice.landed(_landed_columns(run, entry.kind))):
                 yield entry.kind, batch
         for path in paths:
             if path.is_relative_to(folder):

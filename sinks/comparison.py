@@ -23,6 +23,7 @@ from typing import Any
 from sqlglot import exp
 
 from syncline.connectors.connector import DELETED_COLUMN, SEQUENCE_COLUMN, Tally
+from syncline.sinks import lattice
 from syncline.sinks.dialect import column, fill, instant, number, text
 from syncline.sinks.match import Match
 from syncline.sinks.staging import identity, staging
@@ -222,7 +223,10 @@ def _differs(match: Match, name: str) -> exp.Expr:
 
 def _either(match: Match, name: str) -> exp.Expr:
     """The source's value, or the target's where the source has none."""
-    return exp.Coalesce(this=column(name, "s"), expressions=[match.theirs(name)])
+    type, both = match.common_type(name), [column(name, "s"), match.theirs(name)]
+    if lattice.is_json(type):
+        both = [match.dialect.text_of(each, type) for each in both]
+    return exp.Coalesce(this=both[0], expressions=both[1:])
 
 
 def difference(row: Sequence[Any], plan: TablePlan, columns: Sequence[str]) -> Difference:

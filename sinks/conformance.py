@@ -25,6 +25,7 @@ import pyarrow as pa
 import pytest
 
 from syncline.connectors.errors import CountMismatch, DataError, FenceLost, MassDelete, SynclineError
+from syncline.sinks.conformance_json import JsonLaws
 from syncline.sinks.conformance_merge import MergeLaws
 from syncline.sinks.conformance_owners import OwnerLaws
 from syncline.sinks.conformance_tables import TableLaws
@@ -33,7 +34,7 @@ from syncline.sinks.trial import COLUMNS, PIPELINE, START, Change, House, Trial,
 from syncline.sinks.warehouse import CommitUnit, Mark
 
 
-class WarehouseConformance(MergeLaws, TableLaws, OwnerLaws):
+class WarehouseConformance(MergeLaws, TableLaws, OwnerLaws, JsonLaws):
     """Override ``house``."""
 
     @pytest.fixture

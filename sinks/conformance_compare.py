@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from syncline.connectors.connector import Tally
+from syncline.sinks.lattice import JSON
 from syncline.sinks.manifest import Mode
 from syncline.sinks.trial import COLUMNS, Change, House, Row, Trial, at, record, tombstone
 from syncline.sinks.warehouse import DIFFERENCES_MAX, Comparer, Comparison, Difference, OnDelete
@@ -67,6 +68,20 @@ class ComparerLaws:
             Difference("different", ("other",), ("Name",)),
         ]
         assert trial.rows() == before, "comparing changes nothing"
+
+    def test_documents_are_compared_by_what_they_say(self, trial: Trial, compare: Compare) -> None:
+        columns = COLUMNS.append(pa.field("Doc", JSON))
+        documents = ['{"a":[1,{"b":null}]}', '"12"', "null", None]
+        rows = [{**record(str(number)), "Doc": each} for number, each in enumerate(documents)]
+        trial.run(Change(rows, columns=columns))
+        assert compare(Change(rows, columns=columns)).equal
+        others = [{**row, "Doc": other} for row, other in zip(rows, ['{"a":[1,{}]}', "12", None, "null"], strict=True)]
+        found = compare(Change(others, columns=columns))
+        assert [each.columns for each in found.examples] == [("Doc",)] * 4
+        whole = Change(rows, columns=columns, key=())
+        trial.run(replace(whole, target="Whole"))
+        assert compare(replace(whole, target="Whole")).equal
+        assert compare(Change(others, columns=columns, key=(), target="Whole")).missing == 4
 
     def test_examples_are_bounded(self, trial: Trial, compare: Compare) -> None:
         trial.run(Change([record("0")]))

@@ -17,6 +17,7 @@ import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
+from syncline.sinks import lattice
 from syncline.sinks.duckdb_settings import CAPABILITIES
 from syncline.sinks.warehouse import Capabilities
 
@@ -60,6 +61,11 @@ def nothing_special(value: exp.Expr, type: pa.DataType) -> exp.Expr | None:
     return None
 
 
+def cast_to_json(text: exp.Expr) -> exp.Expr:
+    """A JSON document of its text."""
+    return exp.cast(text, "JSON")
+
+
 def sha256_hex(value: exp.Expr) -> exp.Expr:
     return exp.SHA2(this=value, length=exp.Literal.number(256))
 
@@ -69,9 +75,10 @@ class Dialect:
     """What is particular to one warehouse's SQL.
 
     ``types`` maps canonical Arrow types (``lattice``), written as Arrow writes them, to column types; decimals and
-    lists follow from ``decimal`` and ``lists`` with the parts put in. ``row_address`` is the pseudo column that
-    addresses a row of a table for the length of a transaction, empty where there is none; ``system_columns`` are names
-    that every table has a hidden column of.
+    lists follow from ``decimal`` and ``lists`` with the parts put in. ``shown_lists`` is how the catalog shows lists
+    where it shows JSON documents so as well. ``row_address`` is the pseudo column that addresses a row of a table for
+    the length of a transaction, empty where there is none; ``system_columns`` are names that every table
+    has a hidden column of.
 
     For warehouses behind a network: ``names`` says how the source's names are spelled there (EXACT-NAMES);
     ``shown_types`` are types that the catalog spells in another way; ``staging_types`` replaces ``types`` in staging
@@ -83,7 +90,7 @@ class Dialect:
     where the server's settings decide what it means in a text; ``lock`` the statement, with ``{table}``, that keeps
     other writers from the bookkeeping; ``aliases_targets`` that UPDATE and DELETE know their table by an alias.
     ``widen``, ``differs``, ``identity`` (what is compared where a key is), ``as_text`` (of types that CAST shows
-    wrongly or not at all) and ``digest`` spell what has no common spelling.
+    wrongly or not at all), ``document`` (a JSON document of its text) and ``digest`` spell what has no common spelling.
     """
 
     name: str
@@ -91,6 +98,7 @@ class Dialect:
     types: Mapping[str, str]
     decimal: str
     lists: str
+    shown_lists: str = ""
     row_address: str = ""
     system_columns: tuple[str, ...] = ()
     names: Names = "exact"
@@ -110,6 +118,7 @@ class Dialect:
     differs: Callable[[exp.Expr, exp.Expr, pa.DataType], exp.Expr] = is_distinct
     identity: Callable[[exp.Expr, pa.DataType], list[exp.Expr]] = itself
     as_text: Callable[[exp.Expr, pa.DataType], exp.Expr | None] = nothing_special
+    document: Callable[[exp.Expr], exp.Expr] = cast_to_json
     digest: Callable[[exp.Expr], exp.Expr] = sha256_hex
 
     def render(self, tree: exp.Expr) -> str:
@@ -157,6 +166,13 @@ class Dialect:
         shown = self.as_text(value, held) if pa.types.is_string(wanted) else None
         return exp.cast(value, self.column_type(wanted)) if shown is None else shown
 
+    def staged(self, value: exp.Expr, type: pa.DataType, wanted: pa.DataType) -> exp.Expr:
+        """A staged value, of one canonical type, in the same or a wider one. A JSON document is staged as its text, and
+        stays that text, sign for sign, where a text is wanted."""
+        if not lattice.is_json(type):
+            return self.converted(value, type, wanted)
+        return self.document(value) if lattice.is_json(wanted) else value
+
     def text_of(self, value: exp.Expr, type: pa.DataType) -> exp.Expr:
         """A text that differs where the values do."""
         shown = self.as_text(value, type)
@@ -169,9 +185,14 @@ class Dialect:
             return self.lists.format(item=self._type_text(type.value_type))
         return self.types[str(type)]
 
-    def arrow_type(self, text: str) -> pa.DataType | None:
-        """The canonical Arrow type of a column type as the catalog spells it; ``None`` for one Syncline never makes."""
+    def arrow_type(self, text: str, wanted: pa.DataType | None = None) -> pa.DataType | None:
+        """The canonical Arrow type of a column type as the catalog spells it; ``None`` for one Syncline never makes.
+
+        Where one column type holds lists and JSON documents alike, it is the one of both that is ``wanted``.
+        """
         text = text.partition(COLLATE)[0]
+        if wanted is not None and lattice.is_json(wanted) and text == self.shown_lists:
+            return wanted
         if text in self.shown_types:
             return self.shown_types[text]
         if text.endswith("[]"):
@@ -221,6 +242,7 @@ ARROW_TYPES: Mapping[str, pa.DataType] = {
         pa.time64("us"),
         pa.timestamp("us"),
         pa.timestamp("us", tz="UTC"),
+        lattice.JSON,
     )
 }
 
@@ -237,6 +259,7 @@ DUCKDB = Dialect(
         "time64[us]": "TIME",
         "timestamp[us]": "TIMESTAMP",
         "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
+        "extension<arrow.json>": "JSON",
     },
     decimal="DECIMAL({precision}, {scale})",
     lists="{item}[]",

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from syncline.connectors.connector import DELETED_COLUMN, SEQUENCE_COLUMN
 from syncline.connectors.errors import ConfigError, NameCollision
+from syncline.sinks import lattice
 from syncline.sinks.manifest import Manifest
 
 Column: TypeAlias = dict[str, Any]
@@ -45,6 +46,7 @@ _SCALARS = {
     pa.float64(): "double",
     pa.string(): "string",
     pa.large_string(): "string",
+    lattice.JSON: "string",
     pa.binary(): "binary",
     pa.large_binary(): "binary",
     pa.date32(): "date",

@@ -26,6 +26,15 @@ def check_columns(plan: TablePlan, manifest: Manifest) -> None:
             )
 
 
+def check_key(plan: TablePlan) -> None:
+    """Raises ConfigError for a JSON document as a part of the key, or as the cursor."""
+    for field in plan.columns:
+        if lattice.is_json(field.type) and field.name in (*plan.key, plan.cursor):
+            cause = "a JSON document has no order and no one text, so it is no key and no cursor"
+            hint = f"give stream {plan.stream} another key, or let the source declare the field as text"
+            raise ConfigError("prepare target", f"{plan.target}.{field.name}", cause, hint)
+
+
 def check_explained(plan: TablePlan, counts: RowCounts) -> None:
     """Raises CountMismatch unless each staged row became exactly one thing."""
     if counts.explained() != counts.staged:

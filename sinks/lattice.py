@@ -5,11 +5,11 @@
                             string
        ┌─────────┬─────────────┼──────────┬────────────┬──────────────┬───────┐
     boolean   double   decimal(p, s)   date32   timestamp UTC   timestamp   time64      binary      list<T>
-                         int64
+     json                int64
 
 A column of the target only ever moves up; when a source narrows its type again the target keeps the wider one, and a
 column never forks into two. ``binary`` meets nothing but itself, and a list only lists: no text shows their values
-exactly and plainly, so the user has to decide.
+exactly and plainly, so the user has to decide. ``json`` is Arrow's extension type over text (``arrow.json``).
 
 Types are compared in canonical form: what a warehouse keeps, whatever the Arrow width was.
 """
@@ -23,18 +23,24 @@ INT64_DIGITS = 19
 
 UTC_TIMESTAMP = pa.timestamp("us", tz="UTC")
 
+JSON = pa.json_(pa.string())
+"""A JSON document as text. A warehouse with a type for those keeps it as one; as a text it is the same text."""
+
 
 def canonical(type: pa.DataType) -> pa.DataType | None:
     """The type's form in a warehouse: wide enough for each of its values; ``None`` where no column can hold them.
 
-    Nanoseconds are refused rather than cut, and so are structs and maps: connectors hand those over as JSON text.
+    Nanoseconds are refused rather than cut, and so are structs and maps: connectors hand those over as JSON. A list of
+    JSON documents is refused too, for the list is one itself.
     """
     types = pa.types
     if types.is_dictionary(type):
         return canonical(type.value_type)
     if types.is_list(type) or types.is_large_list(type) or types.is_fixed_size_list(type):
         item = canonical(type.value_type)
-        return None if item is None else pa.list_(item)
+        return None if item is None or is_json(item) else pa.list_(item)
+    if is_json(type):
+        return JSON
     if types.is_boolean(type):
         return pa.bool_()
     if types.is_integer(type):
@@ -76,6 +82,23 @@ def join(one: pa.DataType | None, other: pa.DataType | None) -> pa.DataType | No
     if _is_exact_number(one) and _is_exact_number(other):
         return _join_numbers(one, other)
     return pa.string()
+
+
+def is_json(type: pa.DataType) -> bool:
+    return isinstance(type, pa.JsonType)
+
+
+def name_of(type: pa.DataType) -> str:
+    """The type as a person reads it."""
+    return "json" if is_json(type) else str(type)
+
+
+def landed(columns: pa.Schema) -> pa.Schema:
+    """The columns as landed files have them: a JSON document lies there as plain text.
+
+    What each reader of Parquet makes of its annotation JSON is not documented; the manifest says what is one.
+    """
+    return pa.schema([each.with_type(pa.string()) if is_json(each.type) else each for each in columns])
 
 
 def holds(wide: pa.DataType, narrow: pa.DataType) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 import pyarrow as pa
 
 from syncline.connectors.connector import SliceKind, Window
+from syncline.sinks import lattice
 
 MANIFEST_VERSION = 1
 COMPACTED_VERSION = 2
@@ -99,7 +100,7 @@ class Manifest:
             "started_at": text_of(self.started_at),
             "window": {"low": text_of(self.window.low), "high": text_of(self.window.high)},
             "mode": self.mode,
-            "columns": [{"name": column.name, "type": str(column.type)} for column in self.columns],
+            "columns": [{"name": column.name, "type": lattice.name_of(column.type)} for column in self.columns],
             "arrow_schema": base64.b64encode(self.columns.serialize().to_pybytes()).decode(),
             "key": list(self.key),
             "cursor": self.cursor,

@@ -110,8 +110,8 @@ class Match:
             common = self._common_type(field)
             value: exp.Expr = column(field.name)
             own = lattice.canonical(field.type)
-            if own is not None and common != own:
-                value = exp.alias_(self.dialect.converted(value, own, common), field.name, quoted=True)
+            if own is not None and (common != own or lattice.is_json(own)):
+                value = exp.alias_(self.dialect.staged(value, own, common), field.name, quoted=True)
             selected.append(value)
         flags = (column(name) for name in (DELETED_COLUMN, SEQUENCE_COLUMN, TOMBSTONE_COLUMN))
         query = exp.select(*selected, *flags)
@@ -151,7 +151,7 @@ class Match:
 
     def _held_type(self, name: str) -> pa.DataType | None:
         own = self.layout.find(name, self.dialect)
-        return self.dialect.arrow_type(self.layout.types[own]) if own else None
+        return self.dialect.arrow_type(self.layout.types[own], self.plan.columns.field(name).type) if own else None
 
     def common_type(self, name: str) -> pa.DataType:
         """The type that staged and target values of a source column are compared in."""

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from syncline.connectors.connector import DELETED_COLUMN, RESERVED_PREFIX, SEQUENCE_COLUMN, Tally
 from syncline.connectors.errors import ConfigError, CountMismatch, DataError, FenceLost, NameCollision, SynclineError
 from syncline.sinks import lattice
-from syncline.sinks.guards import check_columns, check_deletes, check_explained, check_owners, check_present
+from syncline.sinks.guards import check_columns, check_deletes, check_explained, check_key, check_owners, check_present
 from syncline.sinks.manifest import Manifest
 from syncline.sinks.warehouse import (
     DELETED_AT_COLUMN,
@@ -217,6 +217,7 @@ def _prepare(plan: TablePlan, state: State) -> None:
     table = state.tables.setdefault(plan.target, Table({}))
     if table.types and SYNCED_AT_COLUMN not in table.types:
         raise ConfigError("prepare target", plan.target, "the table exists and was not made by Syncline")
+    check_key(plan)
     wanted = {field.name: field.type for field in plan.columns} | {SYNCED_AT_COLUMN: lattice.UTC_TIMESTAMP}
     if plan.on_delete == "mark":
         wanted[DELETED_AT_COLUMN] = lattice.UTC_TIMESTAMP

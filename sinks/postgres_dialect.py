@@ -16,6 +16,10 @@ def widen(widening: Widening) -> list[exp.Expr]:
     return [exp.Alter(this=widening.table.copy(), kind="TABLE", actions=[action])]
 
 
+def document(text: exp.Expr) -> exp.Expr:
+    return exp.cast(text, "JSONB", dialect="postgres")
+
+
 def digest(value: exp.Expr) -> exp.Expr:
     """SHA-256 as hex text (PostgreSQL manual, binary string functions)."""
     octets = exp.Anonymous(this="CONVERT_TO", expressions=[value, exp.Literal.string("UTF8")])
@@ -40,6 +44,7 @@ POSTGRES = Dialect(
         "time64[us]": "TIME",
         "timestamp[us]": "TIMESTAMP",
         "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
+        "extension<arrow.json>": "JSONB",
     },
     decimal="DECIMAL({precision}, {scale})",
     lists="{item}[]",
@@ -50,5 +55,6 @@ POSTGRES = Dialect(
     # Readers are let through; two commits that could take one target see each other (PostgreSQL manual, LOCK).
     lock="LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE",
     widen=widen,
+    document=document,
     digest=digest,
 )

@@ -1,7 +1,7 @@
 """Redshift as a table of differences (guide: data types; names; ALTER TABLE; unsupported PostgreSQL features).
 
-Text is VARCHAR(65535), counted in bytes; lists are SUPER. There is no IS DISTINCT FROM, trailing blanks do not count
-when texts are compared, and but for the length of a VARCHAR no column changes its type.
+Text is VARCHAR(65535), counted in bytes; lists and JSON documents are SUPER. There is no IS DISTINCT FROM, trailing
+blanks do not count when texts are compared, and but for the length of a VARCHAR no column changes its type.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
+from syncline.sinks import lattice
 from syncline.sinks.dialect import Dialect, Place, Widening, column, fill, text
 from syncline.sinks.redshift_settings import BINARY_BYTES_MAX, CAPABILITIES, TEXT_BYTES_MAX
 
@@ -20,13 +21,21 @@ WIDENED_COLUMN = "_syncline_widened"
 TEXT = f"VARCHAR({TEXT_BYTES_MAX})"
 
 
+def is_super(type: pa.DataType) -> bool:
+    return bool(pa.types.is_list(type)) or lattice.is_json(type)
+
+
+def document(text: exp.Expr) -> exp.Expr:
+    return exp.Anonymous(this="JSON_PARSE", expressions=[text])
+
+
 def differs(ours: exp.Expr, theirs: exp.Expr, type: pa.DataType) -> exp.Expr:
     """Whether two values differ, a null equal to a null; never null itself.
 
     ``'a' = 'a '`` holds in Redshift (character types, significance of trailing blanks), so the lengths are compared
     as well. Two SUPER values are compared by their JSON.
     """
-    if pa.types.is_list(type):
+    if is_super(type):
         ours, theirs = (exp.Anonymous(this="JSON_SERIALIZE", expressions=[each]) for each in (ours, theirs))
     unequal: exp.Expr = exp.NEQ(this=ours, expression=theirs)
     if pa.types.is_string(type):
@@ -44,13 +53,13 @@ def identity(value: exp.Expr, type: pa.DataType) -> list[exp.Expr]:
 
 
 def as_text(value: exp.Expr, type: pa.DataType) -> exp.Expr | None:
-    """A boolean has no cast to text, bytes have one that reads them as UTF-8, a list one that loses it (CAST)."""
+    """A boolean has no cast to text, bytes have one that reads them as UTF-8, SUPER one that loses it (CAST)."""
     if pa.types.is_boolean(type):
         words = [exp.If(this=value, true=text("true")), exp.If(this=exp.not_(value.copy()), true=text("false"))]
         return exp.Case(ifs=words)
     if pa.types.is_binary(type):
         return exp.Anonymous(this="TO_HEX", expressions=[value])
-    if pa.types.is_list(type):
+    if is_super(type):
         return exp.Anonymous(this="JSON_SERIALIZE", expressions=[value])
     return None
 
@@ -94,9 +103,11 @@ REDSHIFT = Dialect(
         "time64[us]": "TIME",
         "timestamp[us]": "TIMESTAMP",
         "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
+        "extension<arrow.json>": "SUPER",
     },
     decimal="DECIMAL({precision}, {scale})",
     lists="SUPER",
+    shown_lists="VARCHAR[]",
     names="lower",
     # COPY of Parquet compares physical widths, and files' instants are taken by TIMESTAMP (COPY from columnar formats).
     staging_types={
@@ -116,6 +127,7 @@ REDSHIFT = Dialect(
     differs=differs,
     identity=identity,
     as_text=as_text,
+    document=document,
 )
 
 
@@ -152,7 +164,7 @@ _SHOWN: Mapping[str, str] = {
     "character varying": "VARCHAR",
     "binary varying": "VARBYTE",
     "varbyte": "VARBYTE",
-    # Only lists become SUPER, and of their items Redshift keeps no type.
+    # Only lists and JSON documents become SUPER; which of both, and of what items, Redshift keeps no type.
     "super": "VARCHAR[]",
 }
 
@@ -167,8 +179,6 @@ def _shown_type(type: str, precision: object, scale: object) -> str:
 
 def create_staging(table: exp.Table, columns: pa.Schema, types: Mapping[str, str]) -> list[str]:
     """Makes a staging table anew with other types for some Arrow types, for files that the first ones did not take."""
-    from syncline.sinks import lattice
-
     parts: list[exp.Expr] = []
     for field in columns:
         canonical = lattice.canonical(field.type)

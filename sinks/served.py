@@ -30,6 +30,7 @@ from syncline.connectors.errors import (
     SynclineError,
     Transient,
 )
+from syncline.sinks import lattice
 from syncline.sinks.guards import check_columns, check_owners, check_present
 from syncline.sinks.manifest import FileEntry, Manifest
 from syncline.sinks.session import Session
@@ -244,7 +245,7 @@ class Served:
             self._layouts = None
 
     def _load(self, session: Session, dialect: Dialect, table: TablePlan, manifest: Manifest, landing: Landing) -> int:
-        from syncline.sinks import served_staging
+        from syncline.sinks import served_json, served_staging
 
         self._backend.label(session, table, table.pipeline, table.run_id)
         home, place = self._backend.places()
@@ -272,6 +273,8 @@ class Served:
         self._loaded[table.stream] = served_staging.Loaded(
             staging, int(rows), superseded, int(deletions or 0), staging.bound(least), staging.bound(largest)
         )
+        if any(lattice.is_json(field.type) for field in table.columns):
+            served_json.check_documents(self._match(table, self._catalog(session, dialect), dialect), session.run)
         return int(rows)
 
     # --- parts ----------------------------------------------------------------------------------------------------

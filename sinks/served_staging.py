@@ -56,7 +56,8 @@ class Staging:
     ) -> Staging:
         landed = {entry.kind for entry in manifest.files}
         kinds: tuple[SliceKind, ...] = tuple(kind for kind in ("records", "tombstones") if kind in landed)
-        return Staging(plan, manifest.columns, kinds or ("records",), home, place, dialect, collates)
+        landed_columns = lattice.landed(manifest.columns)
+        return Staging(plan, landed_columns, kinds or ("records",), home, place, dialect, collates)
 
     # --- tables ---------------------------------------------------------------------------------------------------
 
@@ -120,7 +121,9 @@ class Staging:
         return exp.select(*selected, *flags).from_(self.table(kind))
 
     def _in_type(self, landed: pa.DataType | None, name: str, type: pa.DataType) -> exp.Expr:
-        """The staged column's value in the plan's canonical type; null if the files lack it."""
+        """The staged column's value in the plan's canonical type, JSON as its text; null if the files lack it."""
+        if lattice.is_json(type):
+            type = pa.string()
         wanted = self.dialect.column_type(type)
         if landed is None:
             return exp.cast(exp.null(), wanted)
@@ -181,8 +184,9 @@ class Staging:
         if self.plan.key:
             keys = [self.plan.columns.field(name) for name in self.plan.key]
             return [each for key in keys for each in self.dialect.identity(column(key.name), _canonical(key))]
-        fields = self.plan.columns
-        return [digest_of_digests(((column(field.name), _canonical(field)) for field in fields), self.dialect)]
+        types = {field.name: _canonical(field) for field in self.plan.columns}
+        values = [(self.dialect.staged(column(name), type, type), type) for name, type in types.items()]
+        return [digest_of_digests(values, self.dialect)]
 
 
 @dataclass(frozen=True, slots=True)

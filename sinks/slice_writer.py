@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from syncline.connectors.connector import BATCH_ROWS_MAX, SliceKind
 from syncline.connectors.errors import CountMismatch, DataError, SynclineError
+from syncline.sinks import lattice
 from syncline.sinks.keys import file_name
 from syncline.sinks.manifest import FileEntry
 from syncline.sinks.spool import Spool, disk_error
@@ -56,7 +57,8 @@ class SliceWriter:
         file_bytes_max: int,
         nonce: str,
     ) -> None:
-        _check_types(columns, folder)
+        self._landed = lattice.landed(columns)
+        _check_types(self._landed, folder)
         self.files: tuple[FileEntry, ...] = ()
         self.rows = 0
         self._store = store
@@ -75,16 +77,17 @@ class SliceWriter:
         return self
 
     def write(self, rows: Rows) -> None:
-        """Adds rows, which have exactly the writer's columns.
+        """Adds rows, which have exactly the writer's columns, or these as landed files have them.
 
         Raises:
             DataError: other columns or types, or nulls where a column allows none.
             SynclineError: the disk is full.
         """
         with self._failing():
-            if not rows.schema.equals(self._columns):
+            if not (rows.schema.equals(self._columns) or rows.schema.equals(self._landed)):
                 raise self._refusal(f"columns {rows.schema.names} came, of other names or types than the stream's")
             table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
+            table = table if table.schema.equals(self._landed) else table.cast(self._landed)
             for batch in table.to_batches(max_chunksize=_rows_per_group(table)):
                 self._gather(batch)
 
@@ -118,8 +121,8 @@ class SliceWriter:
         if not self._gathered_rows:
             return
         if self._file is None:
-            self._file = _ParquetFile(Spool(self._store.spool_folder), self._columns)
-        self._file.write(pa.Table.from_batches(self._gathered, self._columns))
+            self._file = _ParquetFile(Spool(self._store.spool_folder), self._landed)
+        self._file.write(pa.Table.from_batches(self._gathered, self._landed))
         self.rows += self._gathered_rows
         self._gathered = []
         self._gathered_rows = self._gathered_bytes = 0

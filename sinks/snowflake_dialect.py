@@ -5,7 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 from sqlglot import exp
 
-from syncline.sinks.dialect import Dialect, Widening, found
+from syncline.sinks import lattice
+from syncline.sinks.dialect import Dialect, Widening, found, is_distinct
 from syncline.sinks.snowflake_settings import CAPABILITIES
 
 
@@ -19,7 +20,7 @@ def widen(widening: Widening) -> list[exp.Expr]:
     for name in widening.columns:
         value: exp.Expr = exp.column(found(name))
         if name == widening.column:
-            value = exp.cast(value, widening.type)
+            value = widening.value.copy()
         values.append(exp.alias_(value, found(name)))
     query = exp.select(*values).from_(widening.table.copy())
     return [
@@ -31,6 +32,21 @@ def widen(widening: Widening) -> list[exp.Expr]:
             expression=query,
         )
     ]
+
+
+def document(text: exp.Expr) -> exp.Expr:
+    """A JSON null is a value of its own in a VARIANT, and no SQL NULL (reference, PARSE_JSON)."""
+    return exp.Anonymous(this="PARSE_JSON", expressions=[text])
+
+
+def as_text(value: exp.Expr, type: pa.DataType) -> exp.Expr | None:
+    """CAST shows a VARIANT that holds a text without its quotes, as it does one that holds that number (TO_JSON)."""
+    return exp.Anonymous(this="TO_JSON", expressions=[value]) if lattice.is_json(type) else None
+
+
+def differs(ours: exp.Expr, theirs: exp.Expr, type: pa.DataType) -> exp.Expr:
+    """Two VARIANTs are compared by their JSON: of unlike kinds, they are cast to each other otherwise, or refused."""
+    return is_distinct(as_text(ours, type) or ours, as_text(theirs, type) or theirs, type)
 
 
 SNOWFLAKE = Dialect(
@@ -47,6 +63,7 @@ SNOWFLAKE = Dialect(
         "time64[us]": "TIME(6)",
         "timestamp[us]": "TIMESTAMP_NTZ(6)",
         "timestamp[us, tz=UTC]": "TIMESTAMP_TZ(6)",
+        "extension<arrow.json>": "VARIANT",
     },
     decimal="NUMBER({precision}, {scale})",
     lists="ARRAY",
@@ -63,6 +80,7 @@ SNOWFLAKE = Dialect(
         "TIMESTAMP_NTZ": pa.timestamp("us"),
         "TIMESTAMP_TZ": pa.timestamp("us", tz="UTC"),
         "ARRAY": pa.list_(pa.string()),
+        "VARIANT": lattice.JSON,
     },
     staging_kind="transient",
     replaces_tables=True,
@@ -70,4 +88,7 @@ SNOWFLAKE = Dialect(
     overwrites=True,
     prunes_by_bounds=True,
     widen=widen,
+    differs=differs,
+    as_text=as_text,
+    document=document,
 )

@@ -156,6 +156,8 @@ def _select(plan: TablePlan, present: set[str], dialect: Dialect, *, tombstone: 
     for field in plan.columns:
         type = lattice.canonical(field.type)
         assert type is not None  # prepare refused it
+        if lattice.is_json(type):
+            type = pa.string()  # its text, as the match expects it
         value = column(field.name) if field.name in present else exp.null()
         selected.append(exp.alias_(exp.cast(value, dialect.column_type(type)), field.name, quoted=True))
     flags: list[tuple[str, exp.Expr]] = [

@@ -14,7 +14,8 @@ from sqlglot import exp
 from syncline.connectors.connector import RESERVED_PREFIX
 from syncline.connectors.errors import ConfigError, NameCollision
 from syncline.sinks import lattice
-from syncline.sinks.dialect import Dialect, Place, Widening, column, fill, is_collated, text
+from syncline.sinks.dialect import Dialect, Place, Widening, column, fill, found, is_collated, text
+from syncline.sinks.guards import check_key
 from syncline.sinks.warehouse import (
     DELETED_AT_COLUMN,
     RUNS_TABLE,
@@ -113,6 +114,7 @@ def missing_bookkeeping(place: Place, shown: Collection[str], dialect: Dialect) 
 
 def target_columns(plan: TablePlan) -> dict[str, pa.DataType]:
     """The columns a new target has, in order, with canonical types."""
+    check_key(plan)
     columns = {field.name: _canonical(plan, field) for field in plan.columns}
     columns[SYNCED_AT_COLUMN] = lattice.UTC_TIMESTAMP
     if plan.on_delete == "mark":
@@ -154,18 +156,19 @@ def _reconcile_column(
         yield exp.Alter(this=target.copy(), kind="TABLE", actions=[added])
         return
     shown = existing.types[own]
-    held = dialect.arrow_type(shown)
+    held = dialect.arrow_type(shown, type)
     joined = lattice.join(held, type)
     if joined is None or (name == plan.cursor and joined != type):
         raise ConfigError(
             "prepare target",
             f"{plan.target}.{own}",
-            f"the target's type {shown} and the source's type {type} have no common type that holds both exactly",
+            f"the target's type {shown} and the source's type {lattice.name_of(type)} have no common type that holds"
+            " both exactly",
             f"rename or drop the target's column, or leave field {name} out of stream {plan.stream}",
         )
     if joined != held:
         assert held is not None  # nothing joins a type that Syncline never makes
-        value = dialect.converted(exp.column(exp.to_identifier(own, quoted=True)), held, joined)
+        value = dialect.converted(exp.column(found(own)), held, joined)
         yield from dialect.widen(Widening(target, own, dialect.column_type(joined), tuple(existing.types), value))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -12,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from syncline.connectors.infer import BIG_INTEGER, NUMBER, canonical, guess, widen
-from syncline.connectors.values import INSTANT, Misfit, fits, text_of, to_array
+from syncline.connectors.values import INSTANT, JSON, Misfit, fits, json_text, text_of, to_array
 
+TEXTS = some.text(some.characters(exclude_categories=["Cs"]))
 MONEY = pa.decimal128(10, 2)
 NOON = datetime(2031, 5, 1, 12, tzinfo=UTC)
 
@@ -41,6 +43,18 @@ NOON = datetime(2031, 5, 1, 12, tzinfo=UTC)
             {"b": [1, None, Decimal("1.10")], "a": NOON},
             '{"b":[1,null,"1.10"],"a":"2031-05-01T12:00:00+00:00"}',
         ),
+        (JSON, {"b": [1, None, Decimal("1.10")], "a": NOON}, '{"a":"2031-05-01T12:00:00+00:00","b":[1,null,"1.10"]}'),
+        (
+            JSON,
+            ' { "b" : 1.50, "a": [ 1e400, -0 ], "é": "\\u00e9\\u0000" } ',
+            '{"a":[1e400,-0],"b":1.50,"é":"é\\u0000"}',
+        ),
+        (JSON, '"text"', '"text"'),
+        (JSON, "null", "null"),
+        (JSON, True, "true"),
+        (JSON, 2**70, str(2**70)),
+        (JSON, "9" * 5_000, "9" * 5_000),
+        (JSON, uuid.UUID(int=1), '"00000000-0000-0000-0000-000000000001"'),
         (pa.string(), uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
         (pa.string(), True, "true"),
         (pa.string(), "", ""),
@@ -74,6 +88,17 @@ def test_a_declared_type_holds(type: pa.DataType, value: object, held: object) -
         (pa.date32(), datetime(2031, 5, 1, 5)),  # noqa: DTZ001
         (pa.date32(), 5),
         (pa.time64("us"), time(5, tzinfo=UTC)),
+        (JSON, "plain"),
+        (JSON, ""),
+        (JSON, "{'a': 1}"),
+        (JSON, "NaN"),
+        (JSON, float("inf")),
+        (JSON, {"a": [float("nan")]}),
+        (JSON, '{"a":1,"a":2}'),
+        (JSON, {1: "a", "1": "b"}),
+        (JSON, ["\ud800"]),
+        (JSON, {"a": b"bytes"}),
+        (JSON, "[" * 100_000),
         (pa.string(), b"bytes"),
         (pa.string(), "\ud800"),
         (pa.string(), ["\ud800"]),
@@ -180,3 +205,24 @@ def test_an_arrow_type_has_one_form(type: pa.DataType, held: pa.DataType | None)
 
 def test_text_of_what_is_nested_keeps_its_order_and_its_letters() -> None:
     assert text_of({"z": "é", "a": {1: (2, 3)}}) == '{"z":"é","a":{"1":[2,3]}}'
+
+
+DOCUMENTS = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: some.lists(inner, max_size=4) | some.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(DOCUMENTS)
+def test_equal_documents_have_one_text_that_says_the_same(value: object) -> None:
+    text = json_text(json.dumps(value))
+    assert json.loads(text) == value
+    assert json_text(json.dumps(_backwards(value), indent=1, ensure_ascii=False)) == text
+
+
+def _backwards(value: object) -> object:
+    """The same document, its names in another order."""
+    if isinstance(value, dict):
+        return {name: _backwards(value[name]) for name in reversed(value)}
+    return [_backwards(each) for each in value] if isinstance(value, list) else value

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
+from syncline.sinks import lattice
 from syncline.sinks.dialect import Dialect
 from syncline.sinks.served import Served
 from syncline.sinks.session import Session
@@ -24,11 +25,12 @@ class LiveHouse:
 
     make: Callable[[], Served]
     names: dict[str, str] = field(default_factory=dict)
+    documents: set[str] = field(default_factory=set)
     folds: bool = False
 
     def open(self) -> Any:
         warehouse = self.make()
-        return Noting(warehouse, self.names) if self.folds else warehouse  # type: ignore[arg-type]
+        return Noting(warehouse, self.names, self.documents) if self.folds else warehouse  # type: ignore[arg-type]
 
     def read(self, target: str) -> pa.Table | None:
         with self.session() as (session, dialect, backend):
@@ -38,10 +40,11 @@ class LiveHouse:
             if columns is None:
                 return None
             rows = session.run(dialect.render(exp.select("*").from_(table)))
-        types = [
-            (self.names.get(name, name), dialect.arrow_type(shown) or pa.int64()) for name, shown in columns.items()
-        ]
-        schema = pa.schema(types)
+        found = {self.names.get(name, name): shown for name, shown in columns.items()}
+        wanted = dict.fromkeys(self.documents, lattice.JSON)
+        schema = pa.schema(
+            [(name, dialect.arrow_type(shown, wanted.get(name)) or pa.int64()) for name, shown in found.items()]
+        )
         return pa.Table.from_pylist([_plain(schema, row) for row in rows], schema)
 
     def intrude(self, target: str) -> None:

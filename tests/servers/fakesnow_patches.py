@@ -2,8 +2,9 @@
 
 Each function mends one thing, named by what Snowflake does. Not mended, so never proved here:
 
-* types: VARCHAR has no bound, TIMESTAMP_TZ keeps no offset, ARRAY and VARIANT are one type, which the catalog shows as
-  ARRAY, and a JSON text copied into it is a document (on Snowflake it is a string until PARSE_JSON);
+* types: VARCHAR has no bound, TIMESTAMP_TZ keeps no offset, ARRAY and VARIANT are one type below, and a JSON text
+  copied into it is a document (on Snowflake it is a string until PARSE_JSON); a VARIANT is the text it was made of:
+  documents that differ by the order of names, by blanks or by how a number is written differ, as they do not there;
 * names: DuckDB below compares names without regard to case, so two tables or columns that differ by it are one;
 * locks: a conflicting writer is refused at once (625) instead of waiting, and readers see a snapshot of the whole
   transaction instead of one for each statement;
@@ -47,6 +48,8 @@ def apply() -> None:
     overwriting_reads_before_it_empties()
     numbers_of_38_digits_are_exact()
     nulls_stay_null_in_timestamps()
+    variants_are_told_from_arrays()
+    documents_are_as_they_were_written()
     refusals_have_numbers()
     internal_stages()
     options_of_copy()
@@ -150,6 +153,60 @@ def nulls_stay_null_in_timestamps() -> None:
         return pa.StructArray.from_arrays(children, fields=fields, mask=pc.is_null(stamps))
 
     fake_arrow.timestamp_to_sf_struct = converted
+
+
+def documents_are_as_they_were_written() -> None:
+    """PARSE_JSON keeps 38 digits of a number; DuckDB's function of that name makes a float of it, its cast does not."""
+    plain = fake_cursor.transforms.try_parse_json
+
+    def parsed(tree: exp.Expr) -> exp.Expr:
+        if isinstance(tree, exp.ParseJSON):
+            tree = exp.Cast(this=tree.this, to=exp.DataType(this=exp.DataType.Type.JSON, nested=False))
+        known: exp.Expr = plain(tree)
+        return known
+
+    fake_cursor.transforms.try_parse_json = parsed
+
+
+def variants_are_told_from_arrays() -> None:
+    """Both are JSON below. A VARIANT column has a comment that says so, from which the catalog is shown."""
+    plain_types, plain = fake_cursor.transforms.semi_structured_types, Cursor._execute
+
+    def types(tree: exp.Expr) -> exp.Expr:
+        is_variant = isinstance(tree, exp.DataType) and tree.this == exp.DataType.Type.VARIANT
+        known: exp.Expr = plain_types(tree)
+        known.meta.update({"variant": True} if is_variant else {})
+        return known
+
+    def execute(self: Any, tree: exp.Expr, params: Any = None) -> None:
+        table, names = _variants(self, tree)
+        plain(self, tree, params)
+        for name in names:
+            column = f"{table.sql('duckdb')}.{exp.to_identifier(name, quoted=True).sql('duckdb')}"
+            self._duck_conn.execute(f"COMMENT ON COLUMN {column} IS 'VARIANT'")
+
+    fake_cursor.transforms.semi_structured_types, Cursor._execute = types, execute
+
+
+def _variants(cursor: Any, tree: exp.Expr) -> tuple[exp.Table, list[str]]:
+    """The table a statement makes or alters, and its columns that are VARIANT from then on."""
+    if not isinstance(tree, exp.Create | exp.Alter) or tree.args.get("kind") != "TABLE":
+        return exp.Table(), []
+    table = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+    names = [each.name for each in tree.find_all(exp.ColumnDef) if each.kind and each.kind.meta.get("variant")]
+    if isinstance(tree, exp.Create) and tree.expression is not None:  # the table anew, out of itself
+        place = [table.catalog, table.db, table.name]
+        names = [
+            name
+            for (name,) in cursor._duck_conn.execute(
+                "SELECT column_name FROM duckdb_columns() WHERE comment = 'VARIANT'"
+                " AND database_name = ? AND schema_name = ? AND table_name = ?",
+                place,
+            ).fetchall()
+            if not any(isinstance(each, exp.Alias) and each.alias == name and not isinstance(each.this, exp.Column)
+                       for each in tree.expression.expressions)
+        ]  # fmt: skip
+    return table, names
 
 
 def refusals_have_numbers() -> None:

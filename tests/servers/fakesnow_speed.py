@@ -22,7 +22,7 @@ UNUSED = (
     *("haversine", "hex_string", "indices_to_json_extract", "json_extract_cased_as_varchar", "object_agg", "sample"),
     *("numeric_agg_implicit_cast", "object_construct", "regex_replace", "regex_substr", "result_scan", "split"),
     *("sequence_nextval", "show_databases", "show_functions", "show_parameters", "show_procedures", "show_users"),
-    *("show_warehouses", "to_date", "to_decimal", "to_timestamp", "to_variant", "try_parse_json", "update_variables"),
+    *("show_warehouses", "to_date", "to_decimal", "to_timestamp", "to_variant", "update_variables"),
     "extract_text_length",
 )
 
@@ -50,6 +50,7 @@ PARTS: dict[str, tuple[type[exp.Expr], ...]] = {
     "json_extract_precedence": (exp.JSONExtract, exp.JSONExtractScalar),
     "trim_cast_varchar": (exp.Trim,),
     "values_columns": (exp.Values,),
+    "try_parse_json": (exp.ParseJSON, exp.Anonymous),
     "sha256": (exp.SHA2, exp.SHA2Digest, exp.Anonymous),
 }
 """Rewritings of parts of statements, by the parts they look at."""
@@ -154,7 +155,7 @@ def columns_are_looked_up_in_one_place() -> None:
                  WHEN data_type = 'VARCHAR' THEN 'TEXT' WHEN data_type = 'DOUBLE' THEN 'FLOAT'
                  WHEN data_type = 'BLOB' THEN 'BINARY' WHEN data_type = 'TIMESTAMP' THEN 'TIMESTAMP_NTZ'
                  WHEN data_type = 'TIMESTAMP WITH TIME ZONE' THEN 'TIMESTAMP_TZ'
-                 WHEN data_type = 'JSON' THEN 'ARRAY' ELSE data_type END AS DATA_TYPE,
+                 WHEN data_type = 'JSON' THEN COALESCE(comment, 'ARRAY') ELSE data_type END AS DATA_TYPE,
             CASE WHEN data_type = 'BIGINT' THEN 38 WHEN data_type <> 'DOUBLE' THEN numeric_precision END
                 AS NUMERIC_PRECISION,
             CASE WHEN data_type <> 'DOUBLE' THEN numeric_scale END AS NUMERIC_SCALE,

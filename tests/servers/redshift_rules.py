@@ -267,7 +267,11 @@ def _token_text(tokens: list[Token], index: int, names: dict[str, str]) -> tuple
     return None, 1
 
 
-_FUNCTIONS: Mapping[str, str] = {"NVL": "COALESCE", "JSON_SERIALIZE": "redshift.json_serialize"}
+_FUNCTIONS: Mapping[str, str] = {
+    "NVL": "COALESCE",
+    "JSON_SERIALIZE": "redshift.json_serialize",
+    "JSON_PARSE": "redshift.json_parse",
+}
 """PostgreSQL has words of these names with a grammar of their own, or none."""
 
 

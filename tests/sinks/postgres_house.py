@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 from psycopg import sql
+from psycopg.types.string import TextLoader
 
 from syncline.sinks.postgres import Postgres
 from syncline.sinks.warehouse import TablePlan
@@ -28,6 +29,7 @@ TYPES = {
     "time without time zone": pa.time64("us"),
     "timestamp without time zone": pa.timestamp("us"),
     "timestamp with time zone": pa.timestamp("us", tz="UTC"),
+    "jsonb": pa.string(),
     "text[]": pa.list_(pa.string()),
 }
 
@@ -45,6 +47,7 @@ class PostgresHouse:
 
     def read(self, target: str) -> pa.Table | None:
         with psycopg.connect(self.address.dsn, options="-c timezone=UTC") as reader:
+            reader.adapters.register_loader("jsonb", TextLoader)
             columns = reader.execute(
                 "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute JOIN pg_class c ON c.oid = attrelid"
                 " JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = %s AND relname = %s AND attnum > 0"

@@ -40,8 +40,11 @@ PLAIN = st.sampled_from(
         pa.dictionary(pa.int8(), pa.string()),
     ]
 )
+DOCUMENTS = st.sampled_from([lattice.JSON, pa.json_(pa.large_string())])
 SCALARS = st.one_of(DECIMALS, PLAIN)
-TYPES = st.one_of(SCALARS, SCALARS.map(pa.list_), SCALARS.map(pa.large_list), SCALARS.map(pa.list_).map(pa.list_))
+TYPES = st.one_of(
+    SCALARS, DOCUMENTS, SCALARS.map(pa.list_), SCALARS.map(pa.large_list), SCALARS.map(pa.list_).map(pa.list_)
+)
 
 
 @given(TYPES, TYPES)
@@ -121,6 +124,9 @@ def test_floats_survive_next_to_anything(value: float, other: pa.DataType) -> No
         (pa.bool_(), pa.int64(), pa.string()),
         (pa.uint64(), pa.int64(), pa.decimal128(20, 0)),
         (pa.binary(), pa.string(), None),
+        (lattice.JSON, pa.string(), pa.string()),
+        (lattice.JSON, pa.int64(), pa.string()),
+        (lattice.JSON, pa.list_(pa.string()), None),
         (pa.list_(pa.int64()), pa.string(), None),
         (pa.list_(pa.int64()), pa.list_(pa.string()), pa.list_(pa.string())),
     ],
@@ -138,6 +144,7 @@ def test_join_is_as_the_picture_says(one: pa.DataType, other: pa.DataType, joine
         pa.map_(pa.string(), pa.string()),
         pa.list_(pa.timestamp("ns")),
         pa.decimal256(60, 2),
+        pa.list_(lattice.JSON),
         pa.duration("s"),
         pa.null(),
     ],

@@ -13,6 +13,7 @@ import pytest
 from syncline.connectors.errors import MassDelete
 from syncline.sinks import served_commit
 from syncline.sinks.landing import Landing
+from syncline.sinks.lattice import JSON
 from syncline.sinks.trial import COLUMNS, Change, Trial, record, tombstone
 from syncline.sinks.warehouse import DELETE_GUARD_ROWS_MIN
 from tests.servers.redshift_fixtures import FakeRedshift
@@ -22,7 +23,7 @@ from tests.sinks.snapshot import FOLDER, check_snapshot
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 
-RUNS = ("first", "incremental", "new_column", "wider_column", "reload")
+RUNS = ("first", "incremental", "new_column", "wider_column", "reload", "documents", "documents_again")
 
 
 @pytest.fixture
@@ -49,6 +50,9 @@ def journey(trial: Trial, log: list[str]) -> dict[str, list[str]]:
     again = {**record("1", "again", 4), "Amount": 2, "Tags": None}
     run(Change([again], columns=money))
     run(Change([{**again, "Tags": []}], columns=money, mode="snapshot"))
+    documents = COLUMNS.append(pa.field("Doc", JSON))
+    run(Change([{**record("1"), "Doc": '{"a":1}'}], stream="Ticket", columns=documents))
+    run(Change([{**record("1"), "Doc": '{"a":1}'}], stream="Ticket", columns=documents))
     return found
 
 

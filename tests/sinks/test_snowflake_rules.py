@@ -18,6 +18,7 @@ from sqlglot import exp
 from syncline.connectors.errors import MassDelete, SynclineError
 from syncline.sinks import snowflake_copy
 from syncline.sinks.landing import Landing
+from syncline.sinks.lattice import JSON
 from syncline.sinks.manifest import FileEntry
 from syncline.sinks.snowflake import Snowflake
 from syncline.sinks.snowflake_copy import Copier
@@ -67,6 +68,9 @@ def journey(trial: Trial, rules: Rules) -> dict[str, list[Sent]]:
     wider = COLUMNS.append(pa.field("Amount", pa.decimal128(18, 2)))
     run("new_column", Change([{**record("3", stamp=3), "Amount": 1}], columns=wider))
     run("reload", Change([{**record("1", "again", 4), "Amount": 2}], columns=wider, mode="snapshot"))
+    documents = COLUMNS.append(pa.field("Doc", JSON))
+    run("documents", Change([{**record("1"), "Doc": '{"a":1}'}], stream="Ticket", columns=documents))
+    run("documents_again", Change([{**record("1"), "Doc": '{"a":1}'}], stream="Ticket", columns=documents))
     return sent
 
 

@@ -33,6 +33,7 @@ COLUMNS = pa.schema(
         ("SystemModstamp", lattice.UTC_TIMESTAMP),
     ]
 )
+DOCUMENTS = COLUMNS.append(pa.field("Doc", lattice.JSON)).append(pa.field("Old", lattice.JSON))
 PLAN = replace(Change(columns=COLUMNS, cursor="SystemModstamp", high=at(60)).plan(RUN))
 LAYOUT = {
     "Id": "VARCHAR",
@@ -59,6 +60,8 @@ MATCHES = {
     "no_cursor": (replace(PLAN, cursor=None), LAYOUT, True),
     "no_key": (replace(PLAN, key=()), LAYOUT, True),
     "two_keys": (replace(PLAN, key=("Id", 'Na"me')), LAYOUT, True),
+    "documents": (replace(PLAN, columns=DOCUMENTS), {**LAYOUT, "Doc": "JSON", "Old": "VARCHAR"}, False),
+    "documents_no_key": (replace(PLAN, columns=DOCUMENTS, key=()), {**LAYOUT, "Doc": "JSON", "Old": "VARCHAR"}, True),
     "snapshot": (replace(PLAN, mode="snapshot"), LAYOUT, False),
     "snapshot_mark": (replace(PLAN, mode="snapshot", on_delete="mark"), MARKED, False),
     "snapshot_no_cursor": (replace(PLAN, mode="snapshot", cursor=None), LAYOUT, False),

@@ -9,6 +9,7 @@ CREATE TABLE IF NOT EXISTS "crm"."main"."Account" (
   "c6" TIME,
   "c7" TIMESTAMP,
   "c8" TIMESTAMPTZ,
+  "c9" JSON,
   "d" DECIMAL(38, 10),
   "l" DECIMAL(5, 1)[],
   "_syncline_synced_at" TIMESTAMPTZ
