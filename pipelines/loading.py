@@ -35,7 +35,8 @@ def table_plan(context: Context, task: Task, run_id: str) -> TablePlan:
         cursor=task.schema.cursor,
         on_delete=task.stream.on_delete,
         mode=task.mode,
-        high=task.horizon,
+        # A repair reads after the versions that the fence holds it to: no increment can have come between.
+        high=None if context.report.kind == "repair" and task.mode == "snapshot" else task.horizon,
         delete_share_max=None if context.allow_deletes else context.pipeline.delete_share_max,
         must_exist=task.base.version > 0 and not task.whole,
         doubles=context.report.kind in MENDING,

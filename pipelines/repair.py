@@ -1,5 +1,7 @@
 """Mending what a proof found: exactly the differing keys are read anew and committed under the laws of every run.
 
+A stream that cannot be asked key by key is read whole instead (``repair_whole``), in the same order of steps.
+
 The order of steps is what makes it safe. The watermarks' versions are read first, the source is asked afterwards, and
 the fence lets the commit pass only while those versions stand (FENCED-COMMIT). So nothing in the target is newer than
 what the source was asked after it, and the source's word is right whatever the cursors say (NEWEST-WINS): a target row
@@ -8,7 +10,7 @@ whose own cursor was damaged is mended as well. The watermark stays where it is;
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -21,7 +23,8 @@ from syncline.pipelines.lifecycle import new_report, recorded
 from syncline.pipelines.loading import carry_out, table_plan, unit_of
 from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.proving import StreamProof
-from syncline.pipelines.runner import REPLANS_MAX, describe, main_lease, reload
+from syncline.pipelines.repair_whole import mend_whole
+from syncline.pipelines.runner import REPLANS_MAX, describe, main_lease
 from syncline.pipelines.stop import StopSignal
 from syncline.pipelines.task import NEVER, make_reload, same_commit
 from syncline.sinks.manifest import Manifest
@@ -41,8 +44,8 @@ def mend(
 ) -> tuple[str, ...]:
     """Mends every stream that differs; the ids of the runs that did.
 
-    A stream without a key, with rows whose key has no value, or with more differences than are named, is read whole, as
-    by ``syncline reload``; the others are mended together, in one transaction (ONE-TRANSACTION).
+    A stream without a key, with rows whose key has no value, or with more differences than are named, is read whole;
+    the others are mended together, in one transaction (ONE-TRANSACTION). Increments wait until it is done.
 
     Raises:
         MassDelete: GUARDED-DELETE, unless ``allow_deletes``; nothing was written.
@@ -51,17 +54,17 @@ def mend(
     """
     by_key = {each.stream: each for each in proofs if not each.comparison.equal and each.is_askable}
     whole = [each.stream for each in proofs if not each.comparison.equal and each.stream not in by_key]
-    runs = []
+    ways: list[Callable[[Context], str]] = []
     if by_key:
+        ways.append(lambda context: mend_keys(context, by_key))
+    if whole:
+        ways.append(lambda context: mend_whole(context, pipeline.select(whole)))
+    runs = []
+    for way in ways:
         report = new_report(pipeline, "repair", seams)
         context = Context(pipeline, report, events, stop, allow_deletes, seams, scope=f"{pipeline.name}.repair")
         with recorded(context), nullcontext() if leased else main_lease(context):
-            runs.append(mend_keys(context, by_key))
-    if whole:
-        done = reload(
-            pipeline, streams=whole, events=events, allow_deletes=allow_deletes, stop=stop, seams=seams, leased=leased
-        )
-        runs.append(done.run_id)
+            runs.append(way(context))
     return tuple(runs)
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from syncline.pipelines.stop import StopSignal
 
 FAR = datetime(9000, 1, 1, tzinfo=UTC)
-"""A snapshot's horizon beyond every cursor: no row of the target is newer than what is put in its place."""
+"""A snapshot's horizon beyond every cursor."""
 
 
 def rewind(
@@ -159,7 +159,7 @@ def commit(context: Context, manifests: Mapping[str, Manifest], marks: Mapping[s
     failed, idle runs would go on from where it stood, and never read again what the warehouse no longer has."""
     guard = None if context.allow_deletes else context.pipeline.delete_share_max
     plans = {
-        name: replace(plan_of(context, manifest), delete_share_max=guard, doubles=True)
+        name: replace(plan_of(context, manifest), high=None, delete_share_max=guard, doubles=True)
         for name, manifest in manifests.items()
     }
     run_id = context.report.run_id

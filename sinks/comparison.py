@@ -100,7 +100,7 @@ def _differing(match: Match) -> exp.Case:
 
 def _is_later(match: Match) -> exp.Expr:
     cursor = match.plan.cursor
-    if cursor is None or not match.has_instants(cursor):
+    if cursor is None or match.plan.high is None or not match.has_instants(cursor):
         return exp.false()
     return exp.Coalesce(this=exp.paren(column(cursor, "s") >= instant(match.plan.high)), expressions=[exp.false()])
 

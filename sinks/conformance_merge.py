@@ -184,6 +184,19 @@ class MergeLaws:
         assert trial.counts(Change(read, mode="snapshot")) == RowCounts(3, updated=1, stale=2, absent=1)
         assert trial.names() == {"absent": "name", "changed": "increment", "edge": "increment", "tie": "read"}
 
+    @pytest.mark.parametrize("on_delete", ["delete", "mark"])
+    def test_a_snapshot_that_nothing_was_committed_beside_is_right_whatever_stamps_say(
+        self, trial: Trial, on_delete: OnDelete
+    ) -> None:
+        """NEWEST-WINS: what a repair read after the target's versions is the newest there is."""
+        stuck = [record("1", "stuck", 5_000), record("2", "stuck", 5_000), record("3", "stuck", 1_000)]
+        trial.run(Change(stuck, on_delete=on_delete))
+        read = [record("1", "new", 2), record("1", "old", 1), record("3", "stuck", 1_000)]
+        change = Change(read, mode="snapshot", on_delete=on_delete, spares=False)
+        assert trial.counts(change) == RowCounts(3, updated=1, unchanged=1, superseded=1, absent=1)
+        assert [row["Name"] for row in trial.rows() if row.get(DELETED_AT_COLUMN) is None] == ["new", "stuck"]
+        assert trial.counts(change) == RowCounts(3, unchanged=2, superseded=1)
+
     def test_a_snapshot_without_a_cursor_removes_all_that_is_absent(self, trial: Trial) -> None:
         trial.run(Change([record("1", stamp=5_000), record("2", stamp=5_000)], cursor=None))
         assert trial.counts(Change([record("2", stamp=1)], cursor=None, mode="snapshot")) == RowCounts(

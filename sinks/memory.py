@@ -141,7 +141,7 @@ class Memory:
             for mark in unit.marks:
                 there = state.watermarks.get((unit.pipeline, mark.stream))
                 if (there.version if there else 0) != mark.version:
-                    raise FenceLost("move watermark", mark.stream, f"its version is not {mark.version} any more")
+                    raise FenceLost("move watermark", mark.stream, f"it is not version {mark.version} now", "run again")
                 state.watermarks[unit.pipeline, mark.stream] = _moved(mark, unit.run_id, committed_at)
             check_owners(unit.pipeline, {mark.stream: mark.target for mark in unit.marks}, _owners(state), str)
             for plan in sorted(unit.tables, key=lambda plan: plan.stream):
@@ -338,7 +338,7 @@ def _is_absent(plan: TablePlan, old: Row) -> bool:
 def _is_recent(plan: TablePlan, old: Row) -> bool:
     """Committed by an increment that ran while the snapshot was being read."""
     cursor = old.get(plan.cursor) if plan.cursor else None
-    return isinstance(cursor, datetime) and cursor >= plan.high
+    return plan.high is not None and isinstance(cursor, datetime) and cursor >= plan.high
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -115,6 +115,8 @@ class Merge:
         newer = exp.or_(ours.is_(exp.null()), ours < theirs)
         known: exp.Condition = exp.not_(theirs.is_(exp.null()))
         if self.plan.mode == "snapshot" and self.match.has_instants(cursor):
+            if self.plan.high is None:
+                return exp.false()
             known = theirs >= instant(self.plan.high)
         return exp.and_(known, newer)
 
@@ -122,7 +124,7 @@ class Merge:
         """The target's rows that no staged row was matched with, but for those committed since the snapshot began."""
         conditions: list[exp.Expr] = []
         cursor = self.plan.cursor
-        if cursor and self.match.has_instants(cursor):
+        if cursor and self.plan.high is not None and self.match.has_instants(cursor):
             theirs = column(cursor, "t")
             conditions.append(exp.or_(theirs.is_(exp.null()), theirs < instant(self.plan.high)))
         if self.plan.on_delete == "mark":

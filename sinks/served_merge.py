@@ -188,6 +188,8 @@ class ServedMerge:
         newer = exp.or_(ours.is_(exp.null()), ours < theirs)
         known: exp.Expr = exp.not_(theirs.is_(exp.null()))
         if self.plan.mode == "snapshot" and self.match.has_instants(cursor):
+            if self.plan.high is None:
+                return exp.false()
             known = exp.and_(known, theirs >= instant(self.plan.high))
         return exp.and_(known, newer)
 
@@ -195,7 +197,7 @@ class ServedMerge:
         """The target's row was committed before the snapshot began, and is not marked as deleted already."""
         old: list[exp.Expr] = [exp.true()]
         cursor = self.plan.cursor
-        if cursor and self.match.has_instants(cursor):
+        if cursor and self.plan.high is not None and self.match.has_instants(cursor):
             theirs = column(cursor, "t")
             old.append(exp.or_(theirs.is_(exp.null()), theirs < instant(self.plan.high)))
         if self.plan.on_delete == "mark":

@@ -68,6 +68,8 @@ class Change:
     high: datetime = field(default_factory=lambda: at(1_000))
     delete_share_max: float | None = None
     pipeline: str = PIPELINE
+    spares: bool = True
+    """Whether increments may have committed while a snapshot was read."""
 
     def plan(self, run_id: str) -> TablePlan:
         return TablePlan(
@@ -80,7 +82,7 @@ class Change:
             cursor=self.cursor,
             on_delete=self.on_delete,
             mode=self.mode,
-            high=self.high,
+            high=self.high if self.spares else None,
             delete_share_max=self.delete_share_max,
         )
 

@@ -84,7 +84,9 @@ class TablePlan:
     and left as they are. An empty ``key`` means the whole row identifies itself (append what is not there yet).
 
     ``mode="snapshot"`` also removes target rows whose key is absent from staging, except rows whose cursor is at or
-    after ``high``: those were committed by increments that ran while the snapshot was being read.
+    after ``high``: those were committed by increments that ran while the snapshot was being read. ``high`` is ``None``
+    where the fence lets none of those come between (a repair): the snapshot is right then, whatever the target's stamps
+    say.
     ``delete_share_max`` is GUARDED-DELETE's bound as a share of the target's rows, ``None`` when the user allowed it.
     ``must_exist`` says that the rows are an increment upon what the target holds already. ``doubles`` that a staged key
     which the target holds more than once is made one row anew (a repair); without it such a key is refused.
@@ -99,7 +101,7 @@ class TablePlan:
     cursor: str | None
     on_delete: OnDelete
     mode: Mode
-    high: datetime
+    high: datetime | None
     delete_share_max: float | None = 0.2
     must_exist: bool = False
     doubles: bool = False

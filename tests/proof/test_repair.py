@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from syncline.connectors.errors import CountMismatch, FenceLost, LeaseHeld, MassDelete, Transient
+from syncline.pipelines.extract import extract_all
 from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.runner import REPLANS_MAX
 from syncline.pipelines.verify import VerifyReport, verify
@@ -223,6 +224,89 @@ def test_a_stream_without_a_key_is_mended_by_a_whole_read(world: World) -> None:
     sql("DELETE FROM Plain WHERE Id = '001000003'", "UPDATE Plain SET Name = 'x' WHERE Id = '001000004'")(world)
     assert not prove(world).equal
     assert mend(world).equal
+    assert world.equal()
+
+
+STUCK = "SystemModstamp = '2199-01-01 00:00:00+00'"
+
+
+def test_rows_stamped_into_the_future_are_mended_by_a_whole_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NEWEST-WINS: nothing was committed since the source was asked, whatever the target's stamps say."""
+    monkeypatch.setattr("syncline.pipelines.proving.DIFFERING_KEYS_MAX", 5)
+    DAMAGES["a hard delete at the source"].do(world)
+    sql(f"UPDATE Account SET Name = 'stuck', {STUCK}")(world)
+    report = mend(world)
+    assert report.equal
+    assert world.equal()
+    (run,) = report.repair_runs
+    record = next(each for each in world.pipeline().state.runs("crm", 5) if each.run_id == run)
+    assert (record.report["kind"], record.status) == ("repair", "done")
+    world.source.update("Account", [{"Id": "001000003", "Name": "edited"}])
+    world.run()
+    assert world.equal(), "the next run stands on it"
+
+
+def test_a_stream_without_a_key_is_mended_of_rows_from_the_future(world: World) -> None:
+    rows = world.source.rows("Account")
+    world.source.add("Plain", rows.schema, cursor="SystemModstamp", rows=rows)
+    world.streams = (Stream("Plain"),)
+    world.run()
+    sql(f"UPDATE Plain SET {STUCK} WHERE Id < '001000003'")(world)
+    assert not prove(world).equal
+    assert mend(world).equal
+    assert world.equal()
+
+
+def test_a_commit_during_a_whole_read_is_never_overwritten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FENCED-COMMIT, NEWEST-WINS: everything is read again, after the other run's commit."""
+    monkeypatch.setattr("syncline.pipelines.proving.DIFFERING_KEYS_MAX", 5)
+    sql("UPDATE Account SET Name = 'forged'")(world)
+    acts = iter([lambda: bump(world)])
+
+    def overtaken(*arguments: Any) -> Any:
+        landed = extract_all(*arguments)
+        next(acts, lambda: None)()
+        return landed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("syncline.pipelines.repair_whole.extract_all", overtaken)
+        report = mend(world)
+    assert report.equal
+    assert world.query("SELECT Name FROM Account WHERE Id = '001000003'") == [("newer",)]
+    assert world.equal()
+    warehouse: Any = Interloper(DuckDB(str(world.database)), lambda: bump(world), times=REPLANS_MAX)
+    sql("UPDATE Account SET Name = 'forged'")(world)
+    with pytest.raises(FenceLost):
+        mend(world, world.pipeline(warehouse=warehouse))
+
+
+def test_a_whole_read_that_was_cut_off_is_gone_on_with_until_something_is_committed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """VALUE-RESUME; NEWEST-WINS: what was read before another commit is older than that."""
+    monkeypatch.setattr("syncline.pipelines.proving.DIFFERING_KEYS_MAX", 5)
+
+    def fail() -> None:
+        raise Transient("load", "Account", "the connection broke", "run again")
+
+    def cut_off() -> None:
+        sql("UPDATE Account SET Name = 'forged'")(world)
+        with pytest.raises(Transient):
+            mend(world, world.pipeline(warehouse=cast(Any, Interloper(DuckDB(str(world.database)), fail, times=1))))
+
+    def resumed(report: VerifyReport) -> bool:
+        record = world.pipeline().state.runs("crm", 1)[0]
+        assert report.equal
+        return bool(record.report["resumed"])
+
+    cut_off()
+    assert resumed(mend(world))
+    assert world.equal()
+    cut_off()
+    bump(world)
+    world.clock.advance(minutes=1)
+    assert not resumed(mend(world))
+    assert world.query("SELECT Name FROM Account WHERE Id = '001000003'") == [("newer",)]
     assert world.equal()
 
 
