@@ -27,7 +27,7 @@ from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.report import RunReport
 from syncline.pipelines.task import SNAPSHOT_AHEAD
 from syncline.sinks.manifest import Manifest
-from syncline.sinks.upkeep import survey
+from syncline.sinks.upkeep import Holding, survey
 from syncline.sinks.warehouse import Mark, TablePlan, Warehouse
 
 if TYPE_CHECKING:
@@ -131,12 +131,13 @@ def compose(pipeline: Pipeline, until: str | None, all_sealed: bool) -> Score:
         cause = f"{pipeline.warehouse!r} knows of no committed run"
         hint = "if it was lost, add --all-sealed: every sealed run is taken then, whether it committed or not"
         raise ConfigError(OPERATION, pipeline.name, cause, hint)
-    order = Order(None if known is None else {run_id: place for place, run_id in enumerate(known.committed)})
-    if until is not None and known is not None and until not in known.committed:
+    holdings = list(survey(pipeline.landing, pipeline.name))
+    order = by_horizon(holdings) if known is None else by_commit(known)
+    if until is not None and until not in order.places:
         raise no_such_run(pipeline, until)
     by_run: dict[str, dict[str, Manifest]] = {}
     skipped, warnings, mine = 0, list[str](), {stream.name: stream for stream in pipeline.streams}
-    for holding in survey(pipeline.landing, pipeline.name):
+    for holding in holdings:
         if holding.stream not in mine:
             warnings.append(f"{holding.stream} is left out: the pipeline has no such stream any more")
             continue
@@ -160,16 +161,33 @@ def no_such_run(pipeline: Pipeline, run_id: str) -> ConfigError:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """By commit; where that is not known by run id, that is by beginning."""
+    """Where each run stands among the others, by its id: by commit, or where that is not known by the source's clock.
+    Never by this machine's, which may have been set back between two runs."""
 
-    committed: Mapping[str, int] | None
+    places: Mapping[str, int]
 
-    def place(self, run_id: str) -> tuple[int, str]:
-        return (0, run_id) if self.committed is None else (self.committed[run_id], run_id)
+    def place(self, run_id: str) -> int:
+        return self.places[run_id]
 
-    def of(self, manifest: Manifest) -> tuple[int, str]:
+    def of(self, manifest: Manifest) -> int:
         """A compacted manifest stands where the last of its runs did."""
         return self.place(manifest.runs[-1].run_id)
+
+
+def by_commit(known: Known) -> Order:
+    return Order({run_id: place for place, run_id in enumerate(known.committed)})
+
+
+def by_horizon(holdings: Sequence[Holding]) -> Order:
+    """Each run reads up to a later horizon than the one before it (COMPLETE-WINDOW). Of a compacted manifest the last
+    run's is known, and the order of the others; a rewind has none, and stands where it began."""
+    reached: dict[str, tuple[datetime, int, str]] = {}
+    for manifest in (each for holding in holdings for each in holding.sealed):
+        horizon = manifest.started_at if manifest.api == "rewind" else horizon_of(manifest)
+        for place, run in enumerate(manifest.runs):
+            mine = (horizon, place, run.run_id)
+            reached[run.run_id] = min(reached.get(run.run_id, mine), mine)
+    return Order({run_id: place for place, run_id in enumerate(sorted(reached, key=reached.__getitem__))})
 
 
 def upto(stream: str, manifests: Sequence[Manifest], until: str | None, order: Order) -> Sequence[Manifest]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from sqlglot import exp
@@ -148,10 +150,11 @@ def write_run(
     dialect: Dialect,
 ) -> None:
     """Writes the run's row by ``run``, which sends a statement; what it committed before stays told of."""
+    before: list[Mapping[str, Any]] = []
     if unit.again and (found := run(select_run(unit, place, dialect))):
         run(delete_run(unit, place, dialect))
-        unit = replace(unit, run=unit.told_with([json.loads(told) for (told,) in found]))
-    run(insert_run(unit, committed_at, place, dialect))
+        before = [json.loads(told) for (told,) in found]
+    run(insert_run(unit, committed_at, place, dialect, before))
 
 
 def select_run(unit: CommitUnit, place: Place, dialect: Dialect) -> str:
@@ -174,7 +177,13 @@ def delete_run(unit: CommitUnit, place: Place, dialect: Dialect) -> str:
     return dialect.render(statement)
 
 
-def insert_run(unit: CommitUnit, committed_at: datetime, place: Place, dialect: Dialect) -> str:
+def insert_run(
+    unit: CommitUnit,
+    committed_at: datetime,
+    place: Place,
+    dialect: Dialect,
+    before: Sequence[Mapping[str, Any]] = (),
+) -> str:
     statement = fill(
         "INSERT INTO runs (run_id, pipeline, started_at, committed_at, run)"
         " SELECT :run_id, :pipeline, :started_at, :committed_at, :run",
@@ -183,7 +192,7 @@ def insert_run(unit: CommitUnit, committed_at: datetime, place: Place, dialect: 
         pipeline=text(unit.pipeline),
         started_at=instant(unit.started_at),
         committed_at=instant(committed_at),
-        run=_json(dict(unit.run)),
+        run=_json(unit.told_with(before)),
     )
     return dialect.render(statement)
 
@@ -199,9 +208,12 @@ def select_runs(pipeline: str, place: Place, dialect: Dialect) -> str:
 
 def committed_run(run_id: str, run: Mapping[str, Any]) -> CommittedRun:
     """What a run's row says; a row of another make says less, never something else."""
-    rows = run.get("rows")
-    counted = {str(name): count for name, count in rows.items() if isinstance(count, int)} if rows else {}
-    return CommittedRun(run_id, str(run.get("kind", "")), counted)
+    return CommittedRun(run_id, str(run.get("kind", "")), _numbers(run.get("rows")), _numbers(run.get("versions")))
+
+
+def _numbers(told: object) -> dict[str, int]:
+    pairs = told.items() if isinstance(told, dict) else ()
+    return {str(name): value for name, value in pairs if isinstance(value, int)}
 
 
 def committed_runs(rows: Sequence[Sequence[Any]]) -> dict[str, CommittedRun]:
@@ -210,7 +222,44 @@ def committed_runs(rows: Sequence[Sequence[Any]]) -> dict[str, CommittedRun]:
     for run_id, run in rows:
         each, earlier = committed_run(run_id, json.loads(run)), found.pop(run_id, None)
         found[run_id] = each if earlier is None else replace(each, rows={**earlier.rows, **each.rows})
+    return {run.run_id: run for run in in_order(list(found.values()))}
+
+
+def in_order(runs: Sequence[CommittedRun]) -> list[CommittedRun]:
+    """The runs with each stream's in the order of its versions (FENCED-COMMIT), which no clock can turn round; where
+    those say nothing, as they come."""
+    later: dict[int, list[int]] = {place: [] for place in range(len(runs))}
+    waits = [0] * len(runs)
+    for places in _by_version(runs):
+        for before, after in pairwise(places):
+            later[before].append(after)
+            waits[after] += 1
+    ready, found = [place for place, count in enumerate(waits) if not count], list[CommittedRun]()
+    while later:
+        # Runs that committed stream by stream, side by side, may each be after the other: then the earlier one first.
+        place = heapq.heappop(ready) if ready else min(later)
+        if place not in later:
+            continue
+        found.append(runs[place])
+        for after in later.pop(place):
+            waits[after] -= 1
+            if not waits[after]:
+                heapq.heappush(ready, after)
     return found
+
+
+def _by_version(runs: Sequence[CommittedRun]) -> Iterator[list[int]]:
+    """Each stream's runs as places in ``runs``. A version that was reached twice tells of a bookkeeping begun anew, and
+    then versions order nothing."""
+    streams: dict[str, dict[int, int]] = {}
+    twice = set[str]()
+    for place, run in enumerate(runs):
+        for stream, version in run.versions.items():
+            if streams.setdefault(stream, {}).setdefault(version, place) != place:
+                twice.add(stream)
+    for stream, versions in streams.items():
+        if stream not in twice:
+            yield [versions[version] for version in sorted(versions)]
 
 
 def _json(value: object) -> exp.Literal:

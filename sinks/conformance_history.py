@@ -27,7 +27,8 @@ class RunHistoryLaws:
         unit = replace(trial.stage(warehouse, Change([record("1")])), run={"kind": "run", "rows": {"Account": 1}})
         assert history.committed_runs(PIPELINE) == {}
         warehouse.commit(unit)
-        assert history.committed_runs(PIPELINE) == {unit.run_id: CommittedRun(unit.run_id, "run", {"Account": 1})}
+        told = CommittedRun(unit.run_id, "run", {"Account": 1}, {"Account": 1})
+        assert history.committed_runs(PIPELINE) == {unit.run_id: told}
         assert history.committed_runs("another") == {}
         warehouse.close()
 
@@ -38,7 +39,8 @@ class RunHistoryLaws:
         more = trial.stage(warehouse, Change([record("1"), record("2")], stream="Contact"))
         warehouse.commit(replace(more, run_id=first.run_id, run={"kind": "run", "rows": {"Contact": 2}}, again=True))
         told = cast("RunHistory", warehouse).committed_runs(PIPELINE)
-        assert told == {first.run_id: CommittedRun(first.run_id, "run", {"Account": 1, "Contact": 2})}
+        both = CommittedRun(first.run_id, "run", {"Account": 1, "Contact": 2}, {"Account": 1, "Contact": 1})
+        assert told == {first.run_id: both}
         warehouse.close()
 
     def test_a_run_that_lost_the_fence_is_not_told_of_fenced_commit(self, trial: Trial) -> None:

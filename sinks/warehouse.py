@@ -126,7 +126,9 @@ class Mark:
 class CommitUnit:
     """Everything one transaction does. ``run`` is JSON for the run's row in ``_syncline_runs``.
 
-    A run has one row. ``again`` says that it may have committed other streams before: the row then tells of both.
+    A run has one row, which also says to which version it moved each watermark: whatever the clocks say, that is the
+    order in which runs committed. ``again`` says that it may have committed other streams before: the row then tells of
+    both.
     """
 
     pipeline: str
@@ -138,10 +140,12 @@ class CommitUnit:
     again: bool = False
 
     def told_with(self, before: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-        """``run`` after what the run's row told before, with the rows of all its streams."""
+        """``run`` after what the run's row told before, with the rows and versions of all its streams."""
+        own = {"versions": {mark.stream: mark.version + 1 for mark in self.marks}}
         told: dict[str, Any] = {}
-        for each in (*before, self.run):
-            told = {**told, **each, "rows": {**told.get("rows", {}), **each.get("rows", {})}}
+        for each in (*before, self.run, own):
+            for name, value in each.items():
+                told[name] = {**told.get(name, {}), **value} if name in ("rows", "versions") else value
         return told
 
 
@@ -280,20 +284,21 @@ class CommittedRun:
     """A row of ``_syncline_runs``: it stands there because its transaction committed (ONE-TRANSACTION).
 
     ``kind`` is ``run``, ``reload``, ``repair``, ``rewind`` or ``replay``; ``rows`` how many rows of each stream were
-    landed and merged. Empty where the row does not say.
+    landed and merged; ``versions`` to which version each watermark was moved. Empty where the row does not say.
     """
 
     run_id: str
     kind: str
     rows: Mapping[str, int] = field(default_factory=dict)
+    versions: Mapping[str, int] = field(default_factory=dict)
 
 
 class RunHistory(Protocol):
     """A warehouse that tells which runs committed: what upkeep of the landing has to know before it removes."""
 
     def committed_runs(self, pipeline: str) -> Mapping[str, CommittedRun]:
-        """Every committed run of the pipeline by its id, in the order they were committed; empty where the bookkeeping
-        does not exist yet."""
+        """Every committed run of the pipeline by its id, in the order they were committed, also where a clock was set
+        back between two of them; empty where the bookkeeping does not exist yet."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,17 @@ import pyarrow as pa
 import pytest
 
 from syncline.connectors.errors import ConfigError, DataError, MassDelete
+from syncline.pipelines import runner
 from syncline.pipelines.compacting import compact
 from syncline.pipelines.expiry import expire
 from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.replay import replay
 from syncline.pipelines.stop import StopSignal
 from syncline.pipelines.verify import verify
+from syncline.sinks.bookkeeping import in_order
 from syncline.sinks.duckdb import DuckDB
 from syncline.sinks.postgres import Postgres
+from syncline.sinks.warehouse import CommittedRun
 from tests.proof.damage import hard_delete, late_commit
 from tests.runner.world import ACCOUNT, Clock, World, accounts, make_world, normal
 from tests.servers.postgres import PgAddress
@@ -124,6 +127,48 @@ def test_it_equals_the_warehouse_as_of_every_run(past: Past) -> None:
         assert both(audit) == rows, f"as of run {number}"
     again(past.world)
     assert both(past.world.folder / "audit.duckdb") == both(past.world.database)
+
+
+def test_clocks_that_were_set_back_turn_no_order_round(world: World) -> None:
+    """FENCED-COMMIT: versions say who committed first, as the watermark of each stream says it; no machine's clock."""
+    here, held = Clock(), {world.watermarks()["Account"][2]: both(world.database)}
+
+    def sync() -> None:
+        here.advance(hours=-3)
+        seams = replace(world.seams(), clock=here)
+        report = runner.run(world.pipeline(warehouse=DuckDB(str(world.database), clock=here)), events=world.events,
+                            seams=seams)  # fmt: skip
+        held[report.run_id] = both(world.database)
+
+    for number, name in enumerate(("one", "two", "three")):
+        world.source.update("Account", [{"Id": "001000001", "Name": name}])
+        world.source.delete("Account", [f"00100001{number}"], purge=True)
+        world.clock.advance(minutes=2)
+        sync()
+    assert list(held) != sorted(held), "ids go by the clock, too"
+    assert list(DuckDB(str(world.database)).committed_runs("crm")) == list(held)
+    for all_sealed in (False, True):
+        for number, run_id in enumerate(held):
+            audit = world.folder / f"audit{number}{all_sealed}.duckdb"
+            again(world, DuckDB(str(audit)), until=run_id, all_sealed=all_sealed)
+            assert both(audit) == held[run_id], f"as of run {number}"
+
+
+def run(run_id: str, **versions: int) -> CommittedRun:
+    return CommittedRun(run_id, "run", {}, versions)
+
+
+@pytest.mark.parametrize(
+    ("told", "order"),
+    [
+        ([run("b", A=2), run("a", A=1)], "ab"),
+        ([run("old"), run("b", A=2, B=4), run("c", B=5), run("a", A=1)], ["old", "a", "b", "c"]),
+        ([run("a", A=1, B=4), run("b", A=2, B=3)], "ab"),  # stream by stream, side by side: each is after the other
+        ([run("a", A=1), run("b", A=2), run("c", A=1)], "abc"),  # the bookkeeping was begun anew
+    ],
+)
+def test_versions_order_what_they_speak_of(told: list[CommittedRun], order: Sequence[str]) -> None:
+    assert [each.run_id for each in in_order(told)] == list(order)
 
 
 def test_marked_rows_stay_marked(world: World) -> None:

@@ -111,7 +111,7 @@ SELECT
   'crm',
   CAST('2024-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ),
   CAST('2024-02-03 04:05:06.000789+00:00' AS TIMESTAMPTZ),
-  '{"note": "it''s"}';
+  '{"note": "it''s", "versions": {}}';
 
 -- what the run told before
 SELECT

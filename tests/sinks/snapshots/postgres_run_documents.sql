@@ -294,7 +294,7 @@ SELECT
   'trial',
   CAST('2024-01-01 00:00:00.000000+00:00' AS TIMESTAMPTZ),
   CAST('2026-01-02 03:04:05.678901+00:00' AS TIMESTAMPTZ),
-  '{"kind": "trial"}';
+  '{"kind": "trial", "versions": {"Ticket": 1}}';
 
 -- 23, in the transaction
 COMMIT;

@@ -390,7 +390,7 @@ SELECT
   'trial',
   CAST('2024-01-01 00:00:00.000000+00:00' AS TIMESTAMP WITH TIME ZONE),
   CAST('2026-01-02 03:04:05.678901+00:00' AS TIMESTAMP WITH TIME ZONE),
-  '{"kind": "trial"}';
+  '{"kind": "trial", "versions": {"Ticket": 2}}';
 
 -- 28, in transaction 1
 COMMIT;

@@ -599,7 +599,7 @@ SELECT
   'trial',
   CAST('2024-01-01 00:00:00.000000+00:00' AS TIMESTAMP WITH TIME ZONE),
   CAST('2026-01-02 03:04:05.678901+00:00' AS TIMESTAMP WITH TIME ZONE),
-  '{"kind": "trial"}';
+  '{"kind": "trial", "versions": {"Account": 1, "Contact": 1}}';
 
 -- 47, in transaction 2
 COMMIT;
