@@ -18,6 +18,7 @@ import click
 import syncline
 from syncline.connectors.errors import SynclineError
 from syncline.pipelines.cli_landing import landing
+from syncline.pipelines.cli_maintain import maintain
 from syncline.pipelines.cli_parts import (
     Boundary,
     Session,
@@ -217,6 +218,7 @@ def runs(session: Session, pipeline: str, limit: int, run_id: str | None) -> Non
 
 
 main.add_command(landing)
+main.add_command(maintain)
 
 
 @main.group()

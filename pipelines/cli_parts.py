@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from syncline.connectors.connector import Json
     from syncline.pipelines.pipeline import Pipeline
 
-Kind = Literal["run", "plan", "verify", "check", "status", "runs", "starter", "evidence", "replay"]
-TABLES: Mapping[Kind, str] = {"verify": "verify_tables", "evidence": "evidence_tables", "replay": "replay_tables"}
+Kind = Literal["run", "plan", "verify", "check", "status", "runs", "starter", "evidence", "replay", "maintenance"]
+TABLES: Mapping[Kind, str] = {
+    "verify": "verify_tables",
+    "evidence": "evidence_tables",
+    "replay": "replay_tables",
+    "maintenance": "maintenance_tables",
+}
 """The module that prints a kind of report, where it is not ``tables``."""
 
 Command = TypeVar("Command", bound=Callable[..., None])

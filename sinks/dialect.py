@@ -89,6 +89,8 @@ class Dialect:
     part; ``adds_if_absent`` that ADD COLUMN IF NOT EXISTS is known; ``backslashes`` how a literal holds one: by number
     where the server's settings decide what it means in a text; ``lock`` the statement, with ``{table}``, that keeps
     other writers from the bookkeeping; ``aliases_targets`` that UPDATE and DELETE know their table by an alias.
+    ``upkeep`` are the statements, with ``{table}``, that clear dead rows of a table away and renew what the planner
+    knows of it; ``dead_rows`` the query, with ``{schema}`` and ``{table}`` as texts, that counts them (``Maintainer``).
     ``widen``, ``differs``, ``identity`` (what is compared where a key is), ``as_text`` (of types that CAST shows
     wrongly or not at all), ``document`` (a JSON document of its text) and ``digest`` spell what has no common spelling.
     """
@@ -114,6 +116,8 @@ class Dialect:
     lock: str = ""
     aliases_targets: bool = True
     prunes_by_bounds: bool = False
+    upkeep: tuple[str, ...] = ()
+    dead_rows: str = ""
     widen: Callable[[Widening], Sequence[exp.Expr]] = alter_type
     differs: Callable[[exp.Expr, exp.Expr, pa.DataType], exp.Expr] = is_distinct
     identity: Callable[[exp.Expr, pa.DataType], list[exp.Expr]] = itself

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from syncline.sinks.duckdb_commit import Loaded
     from syncline.sinks.duckdb_session import Connect, Session
     from syncline.sinks.landing import Landing
+    from syncline.sinks.maintenance import Maintenance
 
 COMPARE_MEMORY_SHARE = 0.25
 """A quarter of the memory holds the rows of one comparison, with room for the pages of both sides and the join."""
@@ -182,6 +183,16 @@ class DuckDB:
 
         session, place = self._connect()
         return duckdb_commit.tally(session, table, self._loaded, place, edges)
+
+    def maintain(self, targets: Sequence[str]) -> Maintenance:
+        """See ``Maintainer``; what it rewrites needs room in the file first."""
+        from syncline.sinks import duckdb_upkeep
+        from syncline.sinks.maintenance import Maintenance
+
+        if not self._settings.in_memory and not Path(self._settings.path).exists():
+            return Maintenance()
+        session, place = self._connect()
+        return duckdb_upkeep.maintain(session, targets, place, self._settings)
 
     def close(self) -> None:
         session, self._session = self._session, None

@@ -54,6 +54,9 @@ POSTGRES = Dialect(
     keys_targets=True,
     # Readers are let through; two commits that could take one target see each other (PostgreSQL manual, LOCK).
     lock="LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE",
+    upkeep=("VACUUM (ANALYZE) {table}",),
+    # A count that the server keeps, at times a moment behind (PostgreSQL manual, the cumulative statistics system).
+    dead_rows="SELECT n_dead_tup FROM pg_catalog.pg_stat_all_tables WHERE schemaname = {schema} AND relname = {table}",
     widen=widen,
     document=document,
     digest=digest,

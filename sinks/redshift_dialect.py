@@ -123,6 +123,8 @@ REDSHIFT = Dialect(
     backslashes="by number",
     lock="LOCK {table}",
     aliases_targets=False,
+    # How many rows are dead is told by SVV_TABLE_INFO, which only superusers see.
+    upkeep=("VACUUM {table}", "ANALYZE {table}"),
     widen=widen,
     differs=differs,
     identity=identity,

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from syncline.sinks.dialect import Dialect, Place
     from syncline.sinks.landing import Landing
+    from syncline.sinks.maintenance import Maintenance
     from syncline.sinks.match import Match
     from syncline.sinks.served_staging import Loaded
     from syncline.sinks.targets import Layout
@@ -205,6 +206,21 @@ class Served:
         def attempt(session: Session, dialect: Dialect) -> Sequence[Tally]:
             match = self._match(table, self._catalog(session, dialect), dialect)
             return comparison.tallies(session.run(comparison.tally(match, edges)), edges)
+
+        return self._attempt(attempt)
+
+    def maintain(self, targets: Sequence[str]) -> Maintenance:
+        """See ``Maintainer``."""
+        from syncline.sinks import served_upkeep
+        from syncline.sinks.maintenance import Maintenance
+
+        def attempt(session: Session, dialect: Dialect) -> Maintenance:
+            if not dialect.upkeep:
+                return Maintenance(cares_itself=True)
+            place, _ = self._backend.places()
+            shown = self._catalog(session, dialect)
+            tables = [table for table in (*targets, WATERMARKS_TABLE, RUNS_TABLE) if dialect.fold(table) in shown]
+            return served_upkeep.maintain(session, tables, place, dialect)
 
         return self._attempt(attempt)
 

@@ -15,6 +15,7 @@ pytest.register_assert_rewrite(
     "syncline.sinks.conformance_compare",
     "syncline.sinks.conformance_history",
     "syncline.sinks.conformance_json",
+    "syncline.sinks.conformance_maintain",
     "syncline.sinks.conformance_merge",
     "syncline.sinks.conformance_owners",
     "syncline.sinks.conformance_tables",

@@ -558,6 +558,35 @@ def test_deleted_rows_are_compacted_once_they_are_many(path: Path, trial: Trial,
     assert len(trial.rows()) == 4_000
 
 
+@pytest.mark.parametrize("settled", [True, False], ids=["nothing else to write", "a commit not yet in the file"])
+def test_upkeep_clears_what_commits_leave_and_makes_room_in_the_file(path: Path, trial: Trial, settled: bool) -> None:
+    """A checkpoint that has nothing to write vacuums nothing, so that one written before must not hinder it."""
+    trial.run(Change([record("0")]))
+    with duckdb.connect(str(path)) as other:
+        other.execute("SET max_vacuum_tasks = 0")
+        # DuckDB rewrites a table by its row groups, and leaves one that is alone as it is.
+        other.execute("INSERT INTO Account (Id, Name) SELECT 'x' || range, uuid() FROM range(1, 150_000)")
+        other.execute("CHECKPOINT")
+        other.execute("DELETE FROM Account WHERE hash(Id) % 3 = 0 AND Id <> '0'")
+        [(live,)] = other.execute("SELECT COUNT(*) FROM Account").fetchall()
+        other.execute("CHECKPOINT" if settled else "SET checkpoint_threshold = '1GB'")
+        if not settled:
+            other.execute("PRAGMA disable_checkpoint_on_shutdown")
+    warehouse = DuckDB(path)
+    done = warehouse.maintain(["Account"])
+    warehouse.close()
+    assert [(each.dead_before, each.dead_after) for each in done.tables[:1]] == [(150_000 - live, 0)]
+    assert done.file_bytes == path.stat().st_size
+    assert done.free_bytes is not None
+    assert 0 < done.free_bytes < done.file_bytes
+    with duckdb.connect(str(path)) as reader:
+        assert reader.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall() == [
+            ("Account",),
+            ("_syncline_runs",),
+            ("_syncline_watermarks",),
+        ]
+
+
 @pytest.mark.parametrize(
     ("limit", "columns", "sent"),
     [

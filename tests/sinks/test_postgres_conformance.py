@@ -9,6 +9,7 @@ import pytest
 from syncline.sinks.conformance import WarehouseConformance
 from syncline.sinks.conformance_compare import ComparerLaws
 from syncline.sinks.conformance_history import RunHistoryLaws
+from syncline.sinks.conformance_maintain import MaintainerLaws
 from syncline.sinks.trial import House
 from tests.servers.postgres import PgAddress, PgServer
 from tests.sinks.postgres_house import LowerHouse, PostgresHouse, new_schema
@@ -26,7 +27,7 @@ class TestPostgresExact(WarehouseConformance):
         return PostgresHouse(address, new_schema())
 
 
-class TestPostgresLower(WarehouseConformance, ComparerLaws, RunHistoryLaws):
+class TestPostgresLower(WarehouseConformance, ComparerLaws, RunHistoryLaws, MaintainerLaws):
     @pytest.fixture
     def house(self, address: PgAddress) -> House:
         return LowerHouse(address, new_schema())

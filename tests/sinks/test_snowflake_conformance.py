@@ -10,6 +10,7 @@ import pytest
 from syncline.sinks.conformance import WarehouseConformance
 from syncline.sinks.conformance_compare import ComparerLaws
 from syncline.sinks.conformance_history import RunHistoryLaws
+from syncline.sinks.conformance_maintain import MaintainerLaws
 from syncline.sinks.landing import Landing
 from syncline.sinks.trial import House, Trial
 from tests.servers.snowflake_fixtures import S3_KEY, S3_SECRET, FakeSnowflake
@@ -20,7 +21,7 @@ CASE_FOLDS = pytest.mark.xfail(
 )
 
 
-class TestSnowflake(WarehouseConformance, ComparerLaws, RunHistoryLaws):
+class TestSnowflake(WarehouseConformance, ComparerLaws, RunHistoryLaws, MaintainerLaws):
     @pytest.fixture
     def house(self, fake_snowflake: FakeSnowflake) -> House:
         given: dict[str, Any] = {"names": "exact", "storage_integration": "LANDING"}

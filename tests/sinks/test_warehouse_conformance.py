@@ -9,6 +9,7 @@ import pytest
 from syncline.sinks.conformance import WarehouseConformance
 from syncline.sinks.conformance_compare import ComparerLaws
 from syncline.sinks.conformance_history import RunHistoryLaws
+from syncline.sinks.conformance_maintain import MaintainerLaws
 from syncline.sinks.trial import House
 from tests.sinks.houses import DuckDBHouse, MemoryHouse
 
@@ -19,7 +20,7 @@ class TestMemory(WarehouseConformance, ComparerLaws, RunHistoryLaws):
         return MemoryHouse()
 
 
-class TestDuckDB(WarehouseConformance, ComparerLaws, RunHistoryLaws):
+class TestDuckDB(WarehouseConformance, ComparerLaws, RunHistoryLaws, MaintainerLaws):
     @pytest.fixture
     def house(self, path: Path) -> House:
         return DuckDBHouse(path)
