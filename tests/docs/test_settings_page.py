@@ -17,7 +17,8 @@ from syncline.pipelines.lifecycle import LEASE_TTL_S
 from syncline.pipelines.pipeline import NAME_CHARS_MAX, OVERLAP_MAX, WORKERS_MAX, Pipeline, Stream
 from syncline.sinks import DuckDB, Landing, Postgres
 from syncline.sinks.warehouse import DELETE_GUARD_ROWS_MIN, DIFFERENCES_MAX
-from syncline.state import PostgresState, SqliteState
+from syncline.state import ObjectStoreState, PostgresState, SqliteState
+from syncline.state.object_store import S3Options
 from syncline.state.sqlite import RUNS_KEPT
 from tests.docs.pages import read, rows, sections
 
@@ -34,6 +35,7 @@ NOT_SETTINGS = {
     SqliteState: {"clock", "random"},
     Postgres: {"clock", "sleep", "jitter"},
     PostgresState: {"clock", "sleep", "random"},
+    ObjectStoreState: {"clock", "sleep", "random", "s3"},
     DltSource: {"clock", "api_calls"},
     Records: {"clock", "api_calls"},
 }
@@ -59,6 +61,13 @@ def documented(title: str) -> dict[str, Any]:
 @pytest.mark.parametrize("owner", [*NOT_SETTINGS, Salesforce], ids=lambda owner: owner.__name__)
 def test_every_setting_is_documented_with_its_default_and_no_other_is(owner: type) -> None:
     assert documented(owner.__name__) == declared(owner)
+
+
+def test_the_state_in_a_bucket_names_the_settings_it_shares_with_the_landing() -> None:
+    shared = re.search(r"set as for the \[landing\]\(#landing\): (.*?)\.", sections(PAGE, 2)["ObjectStoreState"], re.S)
+    assert shared is not None
+    assert re.findall(r"`(\w+)`", shared[1]) == list(S3Options.__annotations__)
+    assert set(S3Options.__annotations__) <= set(declared(Landing))
 
 
 def test_the_options_of_salesforce_are_its_settings() -> None:
