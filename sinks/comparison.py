@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
 from sqlglot import exp
 
 from syncline.connectors.connector import DELETED_COLUMN, SEQUENCE_COLUMN, Tally
@@ -107,6 +108,20 @@ def _is_later(match: Match) -> exp.Expr:
 
 def columns_to_compare(match: Match) -> list[str]:
     return [name for name in match.plan.columns.names if name not in match.plan.key]
+
+
+SHOWN_FROM, SHOWN_TO = "0001-01-02", "9999-12-31"
+"""Between them lie the instants and days that a reader can be given: Python has no ``infinity`` and no year 10,000."""
+
+
+def showable(match: Match, name: str, value: exp.Expr) -> exp.Expr:
+    """A column's value, or null for a point in time that cannot be shown."""
+    type = match.common_type(name)
+    if not (pa.types.is_timestamp(type) or pa.types.is_date(type)):
+        return value
+    kind = match.dialect.column_type(type)
+    low, high = (exp.cast(text(bound), kind) for bound in (SHOWN_FROM, SHOWN_TO))
+    return exp.Case(ifs=[exp.If(this=exp.Between(this=value.copy(), low=low, high=high), true=value)])
 
 
 def shown_key(plan: TablePlan) -> tuple[str, ...]:
@@ -222,11 +237,11 @@ def _differs(match: Match, name: str) -> exp.Expr:
 
 
 def _either(match: Match, name: str) -> exp.Expr:
-    """The source's value, or the target's where the source has none."""
+    """The source's value, or the target's where the source has none, if it can be shown."""
     type, both = match.common_type(name), [column(name, "s"), match.theirs(name)]
     if lattice.is_json(type):
         both = [match.dialect.text_of(each, type) for each in both]
-    return exp.Coalesce(this=both[0], expressions=both[1:])
+    return showable(match, name, exp.Coalesce(this=both[0], expressions=both[1:]))
 
 
 def difference(row: Sequence[Any], plan: TablePlan, columns: Sequence[str]) -> Difference:
@@ -272,7 +287,7 @@ def tally(match: Match, edges: Sequence[datetime]) -> str:
         " AND NOT EXISTS (SELECT 1 FROM staged AS s WHERE :same)) AS counted GROUP BY part ORDER BY part",
         {"staged": match.staged()},
         part=part,
-        at=theirs,
+        at=showable(match, cursor, theirs),
         live=match.is_live(),
         same=match.same_identity(),
     )

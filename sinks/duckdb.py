@@ -119,8 +119,9 @@ class DuckDB:
         return check_file(self._settings, self._connector or duckdb.connect, self._sleep, secrets.token_hex(4))
 
     def prepare(self, tables: Sequence[TablePlan]) -> None:
-        from syncline.sinks import bookkeeping, targets
+        from syncline.sinks import bookkeeping, fitness, targets
         from syncline.sinks.dialect import DUCKDB
+        from syncline.sinks.duckdb_commit import views_of
         from syncline.sinks.guards import check_owners, check_present
 
         targets.check_names(tables, DUCKDB)
@@ -131,6 +132,9 @@ class DuckDB:
             wanted = {plan.stream: plan.target for plan in tables}
             check_owners(tables[0].pipeline, wanted, session.run(bookkeeping.select_owners(place, DUCKDB)), DUCKDB.fold)
         check_present(tables, lambda plan: DUCKDB.fold(plan.target) in shown)
+        views = views_of(session, place)
+        for plan in tables:
+            fitness.check_table(plan, views, DUCKDB)
         changes = [targets.reconcile(plan, shown.get(DUCKDB.fold(plan.target)), place, DUCKDB) for plan in tables]
         # Every target was found fit before the first statement is sent: a refused one leaves all of them untouched.
         for statement in (*targets.bookkeeping(place, DUCKDB), *(text for texts in changes for text in texts)):

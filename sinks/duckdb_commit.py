@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from syncline.connectors.connector import Tally
-from syncline.connectors.errors import ConfigError, FenceLost, SynclineError
-from syncline.sinks import bookkeeping, comparison, doubles, targets
+from syncline.connectors.errors import FenceLost, SynclineError
+from syncline.sinks import bookkeeping, comparison, doubles, fitness, targets
 from syncline.sinks.dialect import DUCKDB, Place
 from syncline.sinks.duckdb_session import Session
 from syncline.sinks.guards import check_changed, check_deletes, check_explained, check_owners
@@ -49,6 +49,7 @@ def compare(
 ) -> Comparison:
     """Holds what is staged against the target, in one transaction that is rolled back; see ``Comparer``."""
     (match,) = _matches(session, [plan], loaded, place)
+    fitness.check_fit(plan, match.layout, DUCKDB)
     columns = comparison.columns_to_compare(match)
     with session.reading():
         if match.duplicated:
@@ -70,21 +71,28 @@ def tally(
 ) -> list[Tally]:
     """Counts the target's rows whose key is not staged, by ranges of the cursor; see ``Comparer``."""
     (match,) = _matches(session, [plan], loaded, place)
+    fitness.check_fit(plan, match.layout, DUCKDB)
     rows = session.table(comparison.tally(match, edges)).to_pydict()
     return comparison.tallies(list(zip(*rows.values(), strict=True)), edges)
 
 
 def _matches(session: Session, plans: Sequence[TablePlan], loaded: Mapping[str, Loaded], place: Place) -> list[Match]:
     shown = targets.layouts(session.run(targets.select_columns(place, DUCKDB)), DUCKDB)
+    views = views_of(session, place)
     matches = []
     for plan in plans:
         target, staged = shown.get(DUCKDB.fold(plan.target)), loaded.get(plan.stream)
         if target is None:
-            raise ConfigError("find target", plan.target, "there is no such table", "run the sync first")
+            raise fitness.missing(plan)
+        fitness.check_table(plan, views, DUCKDB)
         if staged is None or staged.run_id != plan.run_id:
             raise SynclineError("use staged rows", plan.target, "they were not loaded by this warehouse")
         matches.append(Match(plan, target, place, DUCKDB, staged.duplicated))
     return matches
+
+
+def views_of(session: Session, place: Place) -> set[str]:
+    return {DUCKDB.fold(name) for (name,) in session.run(fitness.select_views(place, DUCKDB))}
 
 
 def _move_watermark(session: Session, unit: CommitUnit, mark: Mark, place: Place, committed_at: datetime) -> None:

@@ -23,7 +23,6 @@ import pyarrow as pa
 from syncline.connectors.connector import SliceKind, Tally
 from syncline.connectors.errors import (
     CommitUnknown,
-    ConfigError,
     CountMismatch,
     DataError,
     FenceLost,
@@ -185,10 +184,11 @@ class Served:
 
     def compare(self, table: TablePlan, differences_max: int = DIFFERENCES_MAX) -> Comparison:
         """See ``Comparer``."""
-        from syncline.sinks import comparison
+        from syncline.sinks import comparison, fitness
 
         def attempt(session: Session, dialect: Dialect) -> Comparison:
             match = self._match(table, self._catalog(session, dialect), dialect)
+            fitness.check_fit(table, match.layout, dialect)
             actions = comparison.actions_at_once(session.run(comparison.count_at_once(match)))
             columns = comparison.columns_to_compare(match)
             differ = any(actions.get(word) for word in comparison.DIFFERENCES)
@@ -201,10 +201,11 @@ class Served:
 
     def tally(self, table: TablePlan, edges: Sequence[datetime]) -> Sequence[Tally]:
         """See ``Comparer``; what is staged stays for ``compare``."""
-        from syncline.sinks import comparison
+        from syncline.sinks import comparison, fitness
 
         def attempt(session: Session, dialect: Dialect) -> Sequence[Tally]:
             match = self._match(table, self._catalog(session, dialect), dialect)
+            fitness.check_fit(table, match.layout, dialect)
             return comparison.tallies(session.run(comparison.tally(match, edges)), edges)
 
         return self._attempt(attempt)
@@ -314,11 +315,12 @@ class Served:
         return self._layouts
 
     def _match(self, plan: TablePlan, layouts: Mapping[str, Layout], dialect: Dialect) -> Match:
+        from syncline.sinks import fitness
         from syncline.sinks.match import Match
 
         layout, loaded = layouts.get(dialect.fold(plan.target)), self._loaded.get(plan.stream)
         if layout is None:
-            raise ConfigError("find target", plan.target, "there is no such table", "run the sync first")
+            raise fitness.missing(plan)
         if loaded is None or loaded.staging.plan.run_id != plan.run_id:
             raise SynclineError("use staged rows", plan.target, "they were not loaded by this warehouse")
         place, _ = self._backend.places()

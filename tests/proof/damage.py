@@ -90,6 +90,25 @@ DAMAGES = {
         sql("UPDATE Account SET Name = 'stuck', SystemModstamp = '2199-01-01 00:00:00+00' WHERE Id = '001000003'"),
         different=1,
     ),
+    "a stamp at infinity": Damage(
+        sql("UPDATE Account SET SystemModstamp = 'infinity' WHERE Id = '001000003'"), different=1
+    ),
+    "a stamp before all time": Damage(
+        sql("UPDATE Account SET SystemModstamp = '-infinity' WHERE Id = '001000003'"), stale=1
+    ),
+    "a row too many, at infinity": Damage(
+        sql(
+            "INSERT INTO Account SELECT * REPLACE ('00199' AS Id, 'infinity'::TIMESTAMPTZ AS SystemModstamp)"
+            " FROM Account WHERE Id = '001000003'"
+        ),
+        extra=1,
+    ),
+    "a column dropped": Damage(sql("ALTER TABLE Account DROP COLUMN Name"), different=25),
+    "a column renamed": Damage(sql("ALTER TABLE Account RENAME Name TO Label"), different=25),
+    "the cursor's column dropped": Damage(sql("ALTER TABLE Account DROP COLUMN SystemModstamp"), stale=25),
+    "a column retyped": Damage(
+        sql("UPDATE Account SET Amount = 0.1", "ALTER TABLE Account ALTER Amount TYPE VARCHAR"), different=25
+    ),
     "every value changed": Damage(sql("UPDATE Account SET Name = 'forged'"), different=25),
     "a hard delete at the source": Damage(hard_delete, extra=2),
     "a late commit": Damage(late_commit, missing=1),

@@ -18,10 +18,19 @@ from syncline.pipelines.verify import Level, Sample, StreamProof, VerifyReport, 
 from tests.proof.damage import DAMAGES, counts, sql
 from tests.runner.world import World, accounts
 
-VALUES_ONLY = {"a value changed", "a value lost", "a value where none was", "values exchanged", "every value changed"}
+VALUES_ONLY = {
+    "a column dropped",
+    "a column renamed",
+    "a column retyped",
+    "a value changed",
+    "a value lost",
+    "a value where none was",
+    "every value changed",
+    "values exchanged",
+}
 """What key and cursor do not show."""
 
-UNCOUNTED = VALUES_ONLY | {"a row under another key", "a key lost", "a stamp lost"}
+UNCOUNTED = VALUES_ONLY | {"a row under another key", "a key lost", "a stamp lost", "a stamp before all time"}
 """What leaves every count and every newest cursor as it was; a row without a stamp is counted with the oldest."""
 
 

@@ -160,7 +160,10 @@ SELECT
   COALESCE("s"."Id", "t"."Id") AS "Id",
   COALESCE("s"."Na""me", "t"."Na""me") AS "Na""me",
   COALESCE("s"."Amount", "t"."Amount") AS "Amount",
-  COALESCE("s"."SystemModstamp", "t"."SystemModstamp") AS "SystemModstamp"
+  CASE
+    WHEN COALESCE("s"."SystemModstamp", "t"."SystemModstamp") BETWEEN CAST('0001-01-02' AS TIMESTAMPTZ) AND CAST('9999-12-31' AS TIMESTAMPTZ)
+    THEN COALESCE("s"."SystemModstamp", "t"."SystemModstamp")
+  END AS "SystemModstamp"
 FROM (
   SELECT
     "c"."seq" AS "seq",
@@ -344,7 +347,10 @@ FROM (
       COALESCE("s"."Id", "t"."Id") AS "shown_1",
       COALESCE("s"."Na""me", "t"."Na""me") AS "shown_2",
       COALESCE("s"."Amount", "t"."Amount") AS "shown_3",
-      COALESCE("s"."SystemModstamp", "t"."SystemModstamp") AS "shown_4"
+      CASE
+        WHEN COALESCE("s"."SystemModstamp", "t"."SystemModstamp") BETWEEN CAST('0001-01-02' AS TIMESTAMPTZ) AND CAST('9999-12-31' AS TIMESTAMPTZ)
+        THEN COALESCE("s"."SystemModstamp", "t"."SystemModstamp")
+      END AS "shown_4"
     FROM (
       SELECT
         *

@@ -141,7 +141,10 @@ WHERE
 -- examples
 SELECT
   "c"."action",
-  COALESCE("s"."SystemModstamp", "t"."SystemModstamp") AS "_syncline_at",
+  CASE
+    WHEN COALESCE("s"."SystemModstamp", "t"."SystemModstamp") BETWEEN CAST('0001-01-02' AS TIMESTAMPTZ) AND CAST('9999-12-31' AS TIMESTAMPTZ)
+    THEN COALESCE("s"."SystemModstamp", "t"."SystemModstamp")
+  END AS "_syncline_at",
   COALESCE("s"."Id", "t"."Id") AS "Id",
   "s"."Na""me" IS DISTINCT FROM "t"."Na""me" AS "differs_0",
   "s"."Amount" IS DISTINCT FROM "t"."Amount" AS "differs_1",
@@ -327,7 +330,10 @@ FROM (
         END
         ELSE 'unchanged'
       END AS "action",
-      COALESCE("s"."SystemModstamp", "t"."SystemModstamp") AS "shown_0",
+      CASE
+        WHEN COALESCE("s"."SystemModstamp", "t"."SystemModstamp") BETWEEN CAST('0001-01-02' AS TIMESTAMPTZ) AND CAST('9999-12-31' AS TIMESTAMPTZ)
+        THEN COALESCE("s"."SystemModstamp", "t"."SystemModstamp")
+      END AS "shown_0",
       COALESCE("s"."Id", "t"."Id") AS "shown_1",
       "s"."Na""me" IS DISTINCT FROM "t"."Na""me" AS "shown_2",
       "s"."Amount" IS DISTINCT FROM "t"."Amount" AS "shown_3",
@@ -385,7 +391,10 @@ FROM (
       THEN 1
       ELSE 0
     END AS "part",
-    "t"."SystemModstamp" AS "at"
+    CASE
+      WHEN "t"."SystemModstamp" BETWEEN CAST('0001-01-02' AS TIMESTAMPTZ) AND CAST('9999-12-31' AS TIMESTAMPTZ)
+      THEN "t"."SystemModstamp"
+    END AS "at"
   FROM "crm"."main"."Account" AS "t"
   WHERE
     TRUE
