@@ -111,6 +111,8 @@ FINAL: Final = Rule("final", "2.6: everything else with a 3xx or 4xx status")
 
 RETRY_HINT: Final = "run again later; the run goes on where this one ended"
 
+REFUSED_HINT: Final = "look its code up in the REST API guide, status codes and error responses; then run again"
+
 HINTS: Final[Mapping[str, str]] = {
     "INVALID_FIELD": "the field is gone, hidden from the user, or cannot be filtered: compare the plan, or run again",
     "INVALID_TYPE": "the object does not exist, or the integration user may not see it",
@@ -170,7 +172,8 @@ def error_of(operation: str, object: str, answer: Answer, retry_after_s: float |
     if rule.verdict == "quota":
         return QuotaReached(operation, object, said, "the org's requests of the last 24 h are used; run again later")
     if rule.verdict == "final":
-        refused = Refused(operation, object, said, HINTS.get(answer.code) or STATUS_HINTS.get(answer.status, ""))
+        hint = HINTS.get(answer.code) or STATUS_HINTS.get(answer.status, REFUSED_HINT)
+        refused = Refused(operation, object, said, hint)
         refused.answer = answer
         return refused
     kind = Throttled if rule.busy else Faulted

@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import pyarrow as pa
 
 from syncline.connectors.errors import CommitUnknown, SynclineError, Transient
 from syncline.pipelines.simulation.process import LawBroken, Process
@@ -38,10 +41,24 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """One state of the warehouse: watermarks by stream, and each target's rows by key."""
+    """One state of the warehouse: watermarks by stream; each target's rows by key, and its columns with their types."""
 
     marks: Mapping[str, Mark] = field(default_factory=dict)
     rows: Mapping[str, Mapping[str, Row]] = field(default_factory=dict)
+    types: Mapping[str, Mapping[str, pa.DataType]] = field(default_factory=dict)
+
+
+def keyed(target: str, key: str, rows: Sequence[Row]) -> Mapping[str, Row]:
+    """A target's rows by key.
+
+    Raises:
+        LawBroken: NEWEST-WINS, a key has two rows.
+    """
+    found = {row[key]: row for row in rows}
+    if len(found) != len(rows):
+        twice = next(each for each, count in Counter(row[key] for row in rows).items() if count > 1)
+        raise LawBroken("NEWEST-WINS", f"{target} holds {twice} twice: {[row for row in rows if row[key] == twice]}")
+    return found
 
 
 class House(Protocol):
@@ -62,6 +79,10 @@ class House(Protocol):
         ...
 
 
+MakeHouse: TypeAlias = Callable[[str, str, Secrets], House]
+"""A house from the pipeline's name, the key's column and what must not be shown."""
+
+
 class MemoryHouse:
     """The reference warehouse: quick. Each call of the port is an operation."""
 
@@ -76,8 +97,8 @@ class MemoryHouse:
     def look(self) -> Committed:
         state = self._storage.state
         marks = {stream: _mark(mark) for (owner, stream), mark in state.watermarks.items() if owner == self._pipeline}
-        rows = {name: {row[self._key]: row for row in table.rows} for name, table in state.tables.items()}
-        return Committed(marks, rows)
+        rows = {name: keyed(name, self._key, table.rows) for name, table in state.tables.items()}
+        return Committed(marks, rows, {name: table.types for name, table in state.tables.items()})
 
     def keep(self) -> object:
         return copy.deepcopy(self._storage.state)
@@ -118,7 +139,7 @@ class SteppedMemory:
             return counts
 
         def unknown(cause: str) -> SynclineError:
-            return CommitUnknown("commit", "memory", cause)
+            return CommitUnknown("commit", "memory", cause, "the watermark's run id tells")
 
         return self._process.operate("warehouse", "COMMIT", work, unknown, repeatable=False)
 
@@ -127,7 +148,9 @@ class SteppedMemory:
 
     def _operate(self, name: str, work: Callable[[], Any]) -> Any:
         self.statements += 1
-        return self._process.operate("warehouse", name, work, lambda cause: Transient(name, "memory", cause))
+        return self._process.operate(
+            "warehouse", name, work, lambda cause: Transient(name, "memory", cause, "run again")
+        )
 
 
 def _mark(found: Watermark) -> Mark:
@@ -176,25 +199,27 @@ class DuckHouse:
         run("BEGIN TRANSACTION")
         try:
             names = [row[0] for row in run("SELECT table_name FROM duckdb_tables() WHERE NOT temporary").fetchall()]
-            if "_syncline_watermarks" not in names:
-                return Committed({}, {name: self._rows(name) for name in names if not name.startswith("_syncline")})
-            found = run(
-                "SELECT stream, watermark, version, run_id, columns FROM _syncline_watermarks WHERE pipeline = ?",
-                [self._pipeline],
-            ).fetchall()
-            marks = {row[0]: Mark(row[1], row[2], row[3], tuple(json.loads(row[4]))) for row in found}
-            return Committed(marks, {name: self._rows(name) for name in names if not name.startswith("_syncline")})
+            targets = {name: self._target(name) for name in names if not name.startswith("_syncline")}
+            rows = {name: keyed(name, self._key, found) for name, (found, _) in targets.items()}
+            marks = self._marks() if "_syncline_watermarks" in names else {}
+            return Committed(marks, rows, {name: types for name, (_, types) in targets.items()})
         finally:
             run("ROLLBACK")
 
-    def _rows(self, name: str) -> dict[str, Row]:
+    def _marks(self) -> Mapping[str, Mark]:
+        found = self._reader.execute(
+            "SELECT stream, watermark, version, run_id, columns FROM _syncline_watermarks WHERE pipeline = ?",
+            [self._pipeline],
+        ).fetchall()
+        return {row[0]: Mark(row[1], row[2], row[3], tuple(json.loads(row[4]))) for row in found}
+
+    def _target(self, name: str) -> tuple[list[Row], Mapping[str, pa.DataType]]:
+        from syncline.sinks.dialect import DUCKDB
+
         cursor = self._reader.execute(f'SELECT * FROM "{name}"')
-        columns = [each[0] for each in cursor.description or ()]
-        rows = [dict(zip(columns, values, strict=True)) for values in cursor.fetchall()]
-        keyed: dict[str, Row] = {row[self._key]: row for row in rows}
-        if len(keyed) != len(rows):
-            raise LawBroken("NEWEST-WINS", f"{name} holds a key twice")
-        return keyed
+        shown = {each[0]: DUCKDB.arrow_type(str(each[1])) for each in cursor.description or ()}
+        rows: list[Row] = [dict(zip(shown, values, strict=True)) for values in cursor.fetchall()]
+        return rows, {column: type for column, type in shown.items() if type is not None}
 
     def keep(self) -> object:
         names = [row[0] for row in self._reader.execute("SELECT table_name FROM duckdb_tables()").fetchall()]

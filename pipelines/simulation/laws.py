@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+
+import pyarrow as pa
 
 from syncline.pipelines.simulation.houses import Committed, Mark
 from syncline.pipelines.simulation.process import LawBroken, Process
@@ -13,6 +14,9 @@ from syncline.pipelines.simulation.source import Row, Source
 from syncline.sinks.warehouse import DELETE_GUARD_ROWS_MIN, DELETED_AT_COLUMN, SYNCED_AT_COLUMN
 
 OWN_COLUMNS = frozenset({SYNCED_AT_COLUMN, DELETED_AT_COLUMN})
+
+DROPPED = "Extra"
+"""How the names of fields begin that a source may drop again."""
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -105,17 +109,28 @@ class Book:
                 raise LawBroken(law, f"{stream} {key} was deleted at {at}, expected nothing, found {rows[key]}")
 
     def check_equal(self, found: Committed) -> None:
-        """target = org, whole."""
+        """target = org, whole: rows, and the columns with their types."""
         for stream in self.source.streams:
             truth, rows = self.source.truth(stream.name), found.rows.get(stream.target, {})
             for key in truth.keys() | rows.keys():
                 if key not in truth:
                     raise LawBroken("target = org", f"{stream.name} {key}: expected nothing, found {rows[key]}")
                 require_equal("target = org", stream.name, key, truth[key], rows.get(key), set(truth[key]))
-            names = {name for row in truth.values() for name in row}
-            strange = {name for row in rows.values() for name in row} - OWN_COLUMNS - names
-            if found.rows and (forked := {name for name in strange if not name.startswith("Extra")}):
-                raise LawBroken("EXACT-NAMES", f"{stream.name} has the columns {sorted(forked)}, the source does not")
+            require_columns(stream.name, self.source.columns(stream.name), found.types.get(stream.target, {}))
+
+
+def require_columns(stream: str, wanted: pa.Schema, found: Mapping[str, pa.DataType]) -> None:
+    """Each column of the source in its own type, and none that stems from it otherwise; one that the source has dropped
+    stays, and its name begins with ``DROPPED``."""
+    for name in wanted.names:
+        if found.get(name) != wanted.field(name).type:
+            what = f"{stream}, column {name}: expected {wanted.field(name).type}, found {found.get(name)}"
+            raise LawBroken("TYPES-FROM-SOURCE", what)
+    for name in found.keys() - OWN_COLUMNS - set(wanted.names):
+        if any(name.startswith(each) for each in wanted.names):
+            raise LawBroken("TYPES-FROM-SOURCE", f"{stream}, column {name}: a column of the source has forked")
+        if not name.startswith(DROPPED):
+            raise LawBroken("EXACT-NAMES", f"{stream} has a column {name}, the source has {wanted.names}")
 
 
 def require_equal(law: str, stream: str, key: str, wanted: Row, found: Row | None, columns: set[str]) -> None:
@@ -123,12 +138,18 @@ def require_equal(law: str, stream: str, key: str, wanted: Row, found: Row | Non
     if found is None:
         raise LawBroken(law, f"{stream} {key}: expected {dict(wanted)}, found no such row")
     for name in sorted(columns & wanted.keys()):
+        where = f"{stream} {key}, column {name}: expected {wanted[name]!r}"
         if name not in found:
-            raise LawBroken(law, f"{stream} {key}, column {name}: expected {wanted[name]!r}, found no such column")
-        if not same(wanted[name], found[name]):
-            raise LawBroken(law, f"{stream} {key}, column {name}: expected {wanted[name]!r}, found {found[name]!r}")
+            otherwise = [each for each in found if _plain(each) == _plain(name) and each not in wanted]
+            if otherwise:
+                raise LawBroken("EXACT-NAMES", f"{where}, found it spelled {otherwise}")
+            raise LawBroken(law, f"{where}, found no such column")
+        if wanted[name] is not None and found[name] is not None and type(wanted[name]) is not type(found[name]):
+            raise LawBroken("TYPES-FROM-SOURCE", f"{where}, found {found[name]!r}")
+        if wanted[name] != found[name]:
+            raise LawBroken(law, f"{where}, found {found[name]!r}")
 
 
-def same(wanted: Any, found: Any) -> bool:
-    """Equal in value and in kind: 5 is not "5", and 5.0 is not the decimal 5."""
-    return wanted == found and (wanted is None or type(wanted) is type(found))
+def _plain(name: str) -> str:
+    """What is left of a name where its spelling is not kept."""
+    return name.replace("_", "").lower()

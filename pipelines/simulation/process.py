@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from syncline.pipelines.simulation.turns import Turns
@@ -28,6 +28,9 @@ SLOW_S = (20.0, 150.0, 290.0, 700.0)
 OPERATIONS_MAX = 4_000
 """BOUNDED: no run of a simulation's few records may take more."""
 
+LASTS_MAX = timedelta(hours=6)
+"""BOUNDED: nor longer, with every wait that a source, a warehouse or a fault may cost it."""
+
 
 class Killed(BaseException):
     """The process died here. No code may catch it; what it holds in memory is gone."""
@@ -40,6 +43,13 @@ class LawBroken(AssertionError):
         super().__init__(f"{law}: {what}")
         self.law = law
         self.what = what
+
+
+class Crashed(LawBroken):
+    """A run ended where no law asked for it: LOUD, and no proof that any other law is looked at."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__("LOUD", what)
 
 
 @dataclass(slots=True)
@@ -93,6 +103,7 @@ class Process:
     during: Mapping[int, int] = field(default_factory=dict)
     count: int = 0
     dead: bool = False
+    began: datetime | None = None
     log: list[str] = field(default_factory=list)
     struck: list[str] = field(default_factory=list)
     endings: list[Callable[[], object]] = field(default_factory=list)
@@ -143,8 +154,7 @@ class Process:
         self.count += 1
         self.around.tally.operations += 1
         self.log.append(f"{seam}: {name}")
-        if number > OPERATIONS_MAX:
-            raise LawBroken("BOUNDED", f"a run of few records takes more than {OPERATIONS_MAX} operations; {name}")
+        self._require_bounded(name)
         if (seed := self.during.get(number)) is not None:
             self.around.happen(seed)
         kind = self.faults.get(number)
@@ -152,6 +162,16 @@ class Process:
             self.around.tally.faults += 1
             self.struck.append(f"{kind} at operation {number}, {seam}: {name}")
         return kind, number
+
+    def _require_bounded(self, name: str) -> None:
+        now = self.around.now()
+        self.began = self.began or now
+        if self.count <= OPERATIONS_MAX and now - self.began <= LASTS_MAX:
+            return
+        what = f"a run of few records is at operation {self.count} after {now - self.began}: {name}"
+        broken = LawBroken("BOUNDED", what)
+        self.around.note(broken)
+        raise broken
 
     def die(self) -> None:
         self.dead = True

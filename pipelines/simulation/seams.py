@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from syncline.connectors.errors import Transient
+from syncline.pipelines.digest import DIGEST_BYTES
 from syncline.pipelines.simulation.process import LawBroken, Process
 from syncline.sinks.object_store import ObjectStore
 from syncline.sinks.spool import Spool
@@ -95,10 +96,20 @@ class SteppedStore:
 
 
 class SteppedState:
-    """A state store whose calls are operations, the taking and giving back of leases among them."""
+    """A state store whose calls are operations, the taking and giving back of leases among them.
+
+    No more than ``digest_rows_max`` rows of a stream may be remembered (BOUNDED), and no secret (NO-SECRETS).
+    """
 
     def __init__(
-        self, inner: StateStore, claims: Claims, process: Process, clock: Clock, random: Random, secrets: Secrets
+        self,
+        inner: StateStore,
+        claims: Claims,
+        process: Process,
+        clock: Clock,
+        random: Random,
+        secrets: Secrets,
+        digest_rows_max: int,
     ) -> None:
         self._inner = inner
         self._claims = claims
@@ -106,6 +117,8 @@ class SteppedState:
         self._clock = clock
         self._random = random
         self._secrets = secrets
+        self._digest_rows_max = digest_rows_max
+        self._recalled: set[bytes | None] = set()
 
     def lease(self, pipeline: str, ttl_s: float) -> AbstractContextManager[HeldLease]:
         return hold(self, pipeline, ttl_s, self._clock, self._random)
@@ -114,15 +127,25 @@ class SteppedState:
         self._operate("swap lease", lambda: self._claims.swap(pipeline, decide))
 
     def recall(self, pipeline: str) -> Mapping[str, Remembered]:
-        return self._operate("recall", lambda: self._inner.recall(pipeline))
+        marks = self._operate("recall", lambda: self._inner.recall(pipeline))
+        self._recalled |= {mark.known for mark in marks.values()}
+        return marks
 
     def remember(self, pipeline: str, marks: Mapping[str, Remembered]) -> None:
         def work() -> None:
-            for mark in marks.values():
+            for stream, mark in marks.items():
                 require_no_secret(self._secrets, json.dumps(mark.checkpoint), "a checkpoint")
+                self._require_bounded(stream, mark)
             self._inner.remember(pipeline, marks)
 
         self._operate(f"remember {', '.join(sorted(marks))}", work, alone=True)  # the run holds its lock
+
+    def _require_bounded(self, stream: str, mark: Remembered) -> None:
+        """What the mirror grows with has its limit; what a process with a higher one left there may stand."""
+        rows = len(mark.known or b"") // DIGEST_BYTES
+        if rows > self._digest_rows_max and mark.known not in self._recalled:
+            what = f"{rows} rows of {stream} are remembered, {self._digest_rows_max} may be"
+            raise LawBroken("BOUNDED", what)
 
     def record(self, run: RunRecord) -> None:
         def work() -> None:

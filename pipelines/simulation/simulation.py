@@ -30,9 +30,9 @@ from syncline.pipelines.events import Event
 from syncline.pipelines.pipeline import Pipeline
 from syncline.pipelines.report import RunReport
 from syncline.pipelines.simulation.history import History, Step
-from syncline.pipelines.simulation.houses import DuckHouse, House, Mark, MemoryHouse
+from syncline.pipelines.simulation.houses import DuckHouse, House, MakeHouse, Mark, MemoryHouse
 from syncline.pipelines.simulation.laws import LONG_AGO, Book
-from syncline.pipelines.simulation.process import Killed, LawBroken, Process, Tally
+from syncline.pipelines.simulation.process import Crashed, Killed, LawBroken, Process, Tally
 from syncline.pipelines.simulation.seams import Seals, SteppedState, SteppedStore
 from syncline.pipelines.simulation.source import Source
 from syncline.pipelines.simulation.turns import Turns
@@ -60,9 +60,12 @@ class Quiet:
 
 
 class Simulation:
-    """A context manager: ``play`` the history, then ``finish``. Both raise LawBroken."""
+    """A context manager: ``play`` the history, then ``finish``. Both raise LawBroken.
 
-    def __init__(self, history: History, source: Source) -> None:
+    ``make_house`` makes another warehouse than the history's.
+    """
+
+    def __init__(self, history: History, source: Source, make_house: MakeHouse | None = None) -> None:
         self.history = history
         self.source = source
         self.tally = Tally(histories=1)
@@ -81,8 +84,8 @@ class Simulation:
         self._files = ExitStack()
         self._new_landing()
         self._new_state()
-        house = DuckHouse if history.house == "duckdb" else MemoryHouse
-        self.house: House = house(PIPELINE, source.key, lambda: source.secrets)
+        make_house = make_house or (DuckHouse if history.house == "duckdb" else MemoryHouse)
+        self.house: House = make_house(PIPELINE, source.key, lambda: source.secrets)
         self.book = Book(source, DELETE_SHARE_MAX)
 
     def __enter__(self) -> Simulation:
@@ -170,7 +173,7 @@ class Simulation:
         process = Process(self, kind)
         report = self.run(process, Random(f"well {self.history.seed} {self.tally.runs}"), allow_deletes=True)
         if isinstance(report, BaseException):
-            raise LawBroken("LOUD", f"a run that nothing disturbed failed: {report!r}") from report
+            raise Crashed(f"a run that nothing disturbed failed: {report!r}") from report
         return report
 
     # --- a run
@@ -201,6 +204,8 @@ class Simulation:
         self._tell(f"{process.kind}: {_word(outcome)}" + "".join(f"\n     {each}" for each in process.struck))
         if self._broken is not None:
             raise self._broken
+        if isinstance(outcome, SynclineError):
+            require_loud(outcome)
         if not isinstance(outcome, RunReport):
             self._reload_broke_off |= process.kind == "reload"
             if id(process) in self._elsewhere:
@@ -255,16 +260,18 @@ class Simulation:
         inner = self._state
         if id(process) in self._elsewhere:
             inner = MemoryState(clock=self.clock, random=random.randbytes)
+        connector = self.source.connect(process, random)
+        digest_rows_max = random.choice((20_000, 20_000, 4)) if not allow_deletes else 20_000
         return Pipeline(
             PIPELINE,
-            self.source.connect(process, random),
+            connector,
             self.source.streams,
             landing=Landing.over(store, random=random.randbytes, pool=self.turns.pool),
             warehouse=self.house.open(process, self.clock, watch),
-            state=SteppedState(inner, inner, process, self.clock, random.randbytes, secrets),
+            state=SteppedState(inner, inner, process, self.clock, random.randbytes, secrets, digest_rows_max),
             workers=2,
             delete_share_max=DELETE_SHARE_MAX,
-            digest_rows_max=random.choice((20_000, 20_000, 4)) if not allow_deletes else 20_000,
+            digest_rows_max=digest_rows_max,
         )
 
     def _seams(self, random: Random) -> Seams:
@@ -347,8 +354,15 @@ def require_given_back(claim: Claim | None) -> Claim | None:
     return claim
 
 
+def require_loud(error: SynclineError) -> None:
+    """Whatever ends a run says what failed, on what, why, and what to do about it."""
+    for name in ("operation", "object", "cause", "hint"):
+        if not getattr(error, name):
+            raise LawBroken("LOUD", f"an error without {name}: {error!r}")
+
+
 def _unforeseen(error: Exception) -> LawBroken:
-    broken = LawBroken("LOUD", f"not one of the tree's errors: {error!r}")
+    broken = Crashed(f"not one of the tree's errors: {error!r}")
     broken.__cause__ = error
     return broken
 

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Protocol, TypeAlias
 
+import pyarrow as pa
+
 from syncline.connectors.connector import Connector
 from syncline.pipelines.pipeline import Stream
 from syncline.pipelines.simulation.process import Process
@@ -52,6 +54,11 @@ class Source(Protocol):
 
     def truth(self, stream: str) -> Mapping[str, Row]:
         """What a right copy holds now, by key."""
+        ...
+
+    def columns(self, stream: str) -> pa.Schema:
+        """The columns of a right copy now, each in a type as wide as it ever had. Only names that begin with ``Extra``
+        may be missing here later on."""
         ...
 
     def gone(self, stream: str) -> Mapping[str, datetime]:
