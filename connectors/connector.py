@@ -28,6 +28,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import pyarrow as pa
 
+from syncline.connectors.recipe import Recipe
+
 Json: TypeAlias = Any
 """A value that survives ``json.dumps`` and ``json.loads`` unchanged."""
 
@@ -261,4 +263,43 @@ class Tallier(Protocol):
 
         ``Tally.least`` may be left out. Rows that ``stream.where`` keeps out do not count.
         """
+        ...
+
+
+class SliceReader(Protocol):
+    """Reads slices of an extraction that another process planned."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """As ``Extraction.warnings``, of what this reader read."""
+        ...
+
+    def read(self, slice: Slice) -> Iterator[Batch]:
+        """As ``Extraction.read``. Creates and removes nothing at the source: that is the extraction's affair."""
+        ...
+
+
+class Portable(Protocol):
+    """A connector whose slices other processes can read, each by a connector of its own::
+
+        here:   plan ──▶ slices ──▶ Slice ─┐
+                recipe, brief ─────────────┴──▶ elsewhere: make(recipe).reader(..., briefing).read(slice)
+
+    What goes there is words: a recipe, a briefing, a slice. Secrets do not; the maker finds them where it runs.
+    """
+
+    def recipe(self) -> Recipe:
+        """How a process elsewhere makes this connector anew.
+
+        Raises:
+            ConfigError: it was made of what this process alone has, with the cure.
+        """
+        ...
+
+    def brief(self, stream: StreamSchema) -> Json:
+        """What a reader must know besides the stream, so that it need not ask the source again. No secrets."""
+        ...
+
+    def reader(self, stream: StreamSchema, window: Window, briefing: Json) -> SliceReader:
+        """A reader for one slice of the window; asks the source nothing before it reads."""
         ...

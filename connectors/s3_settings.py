@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -89,6 +89,17 @@ class S3Settings:
         if self.accelerate and "." in self.bucket:
             cause = "S3 does not accelerate a bucket with dots in its name"  # S3 user guide, transfer acceleration
             raise wrong_setting(f"accelerate, s3://{self.bucket}", cause, "use another bucket or drop accelerate")
+
+
+def options_of(settings: S3Settings) -> dict[str, str | int | bool]:
+    """What was set otherwise than the defaults, by name, without the bucket and without secrets."""
+    plain = S3Settings()
+    hidden = {"bucket", "secret_access_key", "session_token"}
+    return {
+        each.name: getattr(settings, each.name)
+        for each in fields(S3Settings)
+        if each.name not in hidden and getattr(settings, each.name) != getattr(plain, each.name)
+    }
 
 
 def split_url(url: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from syncline.connectors.connector import Connector, Json
+from syncline.connectors.connector import Connector, Json, Wait
 from syncline.pipelines.events import Event, Events
 from syncline.pipelines.pipeline import Pipeline
 from syncline.pipelines.report import RunReport
@@ -42,7 +42,10 @@ class Seams:
 
 @dataclass(slots=True)
 class Context:
-    """One run under way. ``scope`` is the name its state is kept under: the pipeline's, or that of its reload."""
+    """One run under way. ``scope`` is the name its state is kept under: the pipeline's, or that of its reload.
+
+    ``calls_elsewhere`` counts the requests of workers, which the run's own connector does not see.
+    """
 
     pipeline: Pipeline
     report: RunReport
@@ -51,6 +54,7 @@ class Context:
     allow_deletes: bool = False
     seams: Seams = field(default_factory=Seams)
     scope: str = ""
+    calls_elsewhere: int = 0
     failed: threading.Event = field(default_factory=threading.Event)
     _remembering: threading.Lock = field(default_factory=threading.Lock)
 
@@ -76,6 +80,17 @@ class Context:
     def emit(self, name: str, **fields: Json) -> None:
         named = {"run_id": self.report.run_id, "pipeline": self.pipeline.name, **fields}
         self.events.emit(Event(name, self.seams.clock(), named))
+
+    def tell(self, wait: Wait) -> None:
+        """Why the run stands still."""
+        self.emit(
+            "request_retried",
+            operation=wait.operation,
+            object=wait.object,
+            cause=wait.cause,
+            attempt=wait.attempt,
+            wait_s=round(wait.wait_s, 3),
+        )
 
     def warn(self, text: str, stream: str | None = None) -> None:
         """Into the report and onto the screen; said once."""

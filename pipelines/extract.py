@@ -1,7 +1,8 @@
 """From the source to a sealed manifest: slices read in parallel under one bound on memory (BOUNDED).
 
 Two pools: one thread a stream that plans, waits for jobs and hands out slices; and ``pipeline.workers`` threads shared
-by all streams that read them. Memory is bounded by the workers times one batch, whatever the number of rows.
+by all streams that read them, or wait for the workers that do (``executor``). Memory is bounded by the workers times
+one batch, whatever the number of rows.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from syncline.connectors.errors import CountMismatch, QuotaReached, Stopped, Tra
 from syncline.pipelines.checkpoint import Checkpoint, LandedSlice
 from syncline.pipelines.context import Context
 from syncline.pipelines.digest import DIGEST_BYTES, pack
+from syncline.pipelines.executor import Readers, readers_of
 from syncline.pipelines.resume import discard_unsealed, remove_job, resume_or_begin
-from syncline.pipelines.sieve import Sieve
+from syncline.pipelines.slices import SliceWork
 from syncline.pipelines.task import Task
 from syncline.sinks.manifest import Manifest
 
@@ -59,15 +61,18 @@ def extract_all(context: Context, tasks: Sequence[Task], run_id: str, started_at
     """Lands every task, all or none: the first failure stops the others and is the one that is raised."""
     context.failed.clear()
     with (
+        readers_of(context) as readers,
         context.seams.pool(context.pipeline.workers, "syncline-slice") as slices,
         context.seams.pool(STREAMS_AT_ONCE, "syncline-stream") as streams,
         context.stop.waking(context.connector.close),
+        context.stop.waking(readers.abort),
     ):
-        futures = [streams.submit(extract_one, context, task, run_id, started_at, slices) for task in tasks]
+        futures = [streams.submit(extract_one, context, task, run_id, started_at, slices, readers) for task in tasks]
         done, unfinished = context.seams.wait(futures, return_when=FIRST_EXCEPTION)
         if unfinished and any(future.exception() is not None for future in done):
             context.failed.set()
             context.connector.close()  # breaks what the other streams are waiting for
+            readers.abort()
         context.seams.wait(futures)
     context.stop.check()
     errors = [error for future in futures if (error := future.exception()) is not None]
@@ -76,12 +81,14 @@ def extract_all(context: Context, tasks: Sequence[Task], run_id: str, started_at
     return [future.result() for future in futures]
 
 
-def extract_one(context: Context, task: Task, run_id: str, started_at: datetime, slices: Executor) -> Landed:
+def extract_one(
+    context: Context, task: Task, run_id: str, started_at: datetime, slices: Executor, readers: Readers
+) -> Landed:
     checkpoint = resume_or_begin(context, task, run_id, started_at)
     try:
         if task.base.checkpoint is not None and (landed := sealed_before(context, task, checkpoint)) is not None:
             return landed
-        return Reading(context, task, checkpoint, slices).run()
+        return Reading(context, task, checkpoint, slices, readers).run()
     except BaseException:
         context.failed.set()
         raise
@@ -114,11 +121,14 @@ def known_of(context: Context, checkpoint: Checkpoint) -> bytes | None:
 class Reading:
     """One stream being read. Slices land one by one; each is a checkpoint."""
 
-    def __init__(self, context: Context, task: Task, checkpoint: Checkpoint, slices: Executor) -> None:
+    def __init__(
+        self, context: Context, task: Task, checkpoint: Checkpoint, slices: Executor, readers: Readers
+    ) -> None:
         self.context = context
         self.task = task
         self.checkpoint = checkpoint
         self.pool = slices
+        self.readers = readers
         self.name = task.schema.name
         self.report = context.report.stream(self.name)
         self.lock = Lock()
@@ -179,14 +189,16 @@ class Reading:
         ordinals = count(1 + max((each.ordinal for each in self.checkpoint.slices.values()), default=-1))
         pending: set[Future[None]] = set()
         asked: list[Slice] = []
+        briefing = self.readers.brief(self.task.schema, self.checkpoint)
+        waiting_max = max(SLICES_WAITING_MAX, self.readers.waiting_min)
         try:
             for slice in extraction.slices(self.checkpoint.token, self.remember_token):
                 self.check()
                 asked.append(slice)
                 if slice.id in self.checkpoint.slices:
                     continue
-                pending.add(self.pool.submit(self.read_slice, extraction, slice, next(ordinals)))
-                pending = self.settle(pending, at_most=SLICES_WAITING_MAX)
+                pending.add(self.pool.submit(self.read_slice, extraction, slice, next(ordinals), briefing))
+                pending = self.settle(pending, at_most=waiting_max)
             self.settle(pending, at_most=0)
         finally:
             for future in pending:
@@ -212,34 +224,24 @@ class Reading:
                 future.result()
         return pending
 
-    def read_slice(self, extraction: Extraction, slice: Slice, ordinal: int) -> None:
+    def read_slice(self, extraction: Extraction, slice: Slice, ordinal: int, briefing: Json) -> None:
         self.check()
         with self.lock:
             digest_rows_max = 0 if self.checkpoint.forgets else self.context.pipeline.digest_rows_max
-        sieve = Sieve(self.task, slice.kind, ordinal, digest_rows_max)
-        with self.context.landing.writer(
-            pipeline=self.context.pipeline.name,
-            stream=self.name,
-            run_id=self.checkpoint.run_id,
-            started_at=self.checkpoint.started_at,
-            slice_id=slice.id,
-            kind=slice.kind,
-            columns=sieve.landed_schema,
-        ) as writer:
-            for batch in extraction.read(slice):
-                self.check()
-                rows = sieve.sift(batch)
-                if rows.num_rows:
-                    writer.write(rows)
-                self.context.emit("rows_read", stream=self.name, rows=batch.records.num_rows)
-        if slice.rows_expected is not None and slice.rows_expected != sieve.rows_read:
-            raise CountMismatch(
-                "read slice",
-                f"{self.name}, {slice.id}",
-                f"COUNTED-HOPS: the source announced {slice.rows_expected} rows, {sieve.rows_read} came",
-                "run again; if it stays, report it with the run id",
-            )
-        self.remember_slice(slice, sieve.landed(ordinal, slice, writer.files))
+        work = SliceWork(
+            self.context.pipeline.name,
+            self.checkpoint.run_id,
+            self.checkpoint.started_at,
+            self.task,
+            slice,
+            ordinal,
+            digest_rows_max,
+        )
+        landed = self.readers.read(work, extraction, briefing, self.check, self.tell_rows)
+        self.remember_slice(slice, landed)
+
+    def tell_rows(self, rows: int) -> None:
+        self.context.emit("rows_read", stream=self.name, rows=rows)
 
     def remember_slice(self, slice: Slice, landed: LandedSlice) -> None:
         with self.lock:

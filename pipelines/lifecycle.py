@@ -66,7 +66,7 @@ def recorded(context: Context) -> Iterator[None]:
         finally:
             context.warehouse.close()
             context.connector.close()
-            report.api_calls = context.connector.api_calls - calls_before
+            report.api_calls = context.connector.api_calls - calls_before + context.calls_elsewhere
             report.warehouse_statements = context.warehouse.statements - statements_before
             report.warehouse_cost = spent(context.warehouse)
             report.finished_at = context.seams.clock()
@@ -89,17 +89,7 @@ def waits_told(context: Context) -> Iterator[None]:
         yield
         return
 
-    def tell(wait: Wait) -> None:
-        context.emit(
-            "request_retried",
-            operation=wait.operation,
-            object=wait.object,
-            cause=wait.cause,
-            attempt=wait.attempt,
-            wait_s=round(wait.wait_s, 3),
-        )
-
-    on_wait(tell)
+    on_wait(context.tell)
     try:
         yield
     finally:

@@ -120,8 +120,9 @@ class Pipeline:
     ``commit="together"`` commits all streams of a run in one transaction (ONE-TRANSACTION); ``"each"`` commits each
     stream as soon as it is loaded. ``delete_share_max`` is the share of a table's rows that a run may delete
     (GUARDED-DELETE). ``workers`` is how many slices are read at once; left out, one a core, from 2 to 4.
-    ``digest_rows_max`` is how many rows of the overlap are remembered, so that reading them again costs the warehouse
-    nothing (IDLE-IS-FREE).
+    ``executor`` is who reads them: ``"threads"`` of the run's own process, or ``"processes"`` on this machine, which
+    make connector and landing anew. ``digest_rows_max`` is how many rows of the overlap are remembered, so that reading
+    them again costs the warehouse nothing (IDLE-IS-FREE).
     """
 
     name: str
@@ -134,6 +135,7 @@ class Pipeline:
     delete_share_max: float
     workers: int
     digest_rows_max: int
+    executor: str
 
     def __init__(
         self,
@@ -147,6 +149,7 @@ class Pipeline:
         delete_share_max: float = 0.2,
         workers: int | None = None,
         digest_rows_max: int = 20_000,
+        executor: str = "threads",
         **unknown: Never,
     ) -> None:
         check = _Check(f"pipeline {name}" if isinstance(name, str) else "a pipeline")
@@ -163,12 +166,15 @@ class Pipeline:
                 "workers", default_workers() if workers is None else workers, 1, WORKERS_MAX, whole=True
             ),
             "digest_rows_max": check.between("digest_rows_max", digest_rows_max, 0, 10_000_000, whole=True),
+            "executor": check.one_of("executor", executor, ("threads", "processes")),
             "landing": _default_landing() if landing is None else landing,
             "warehouse": _default_warehouse(name) if warehouse is None else warehouse,
             "state": _default_state() if state is None else state,
         }
         for setting, value in values.items():
             object.__setattr__(self, setting, value)
+        if executor != "threads":
+            check.portable(self.source, self.landing)
 
     def select(self, names: Sequence[str]) -> tuple[Stream, ...]:
         """The streams of these names, in the pipeline's order; all of them for none.
@@ -311,6 +317,17 @@ class _Check:
             self.fail(
                 "source", f"a {type(source).__name__} is not a connector", "pass one, as in Salesforce.from_env()"
             )
+
+    def portable(self, source: Connector, landing: Landing) -> None:
+        """Workers in other processes make both anew; what cannot be is refused before anything is read."""
+        if not all(hasattr(source, method) for method in ("recipe", "brief", "reader")):
+            cause = f"a {type(source).__name__} reads in the run's own process only: no worker can make it anew"
+            self.fail("executor", cause, 'leave executor out, or write executor="threads"')
+        for part in (source, landing):
+            try:
+                part.recipe()  # type: ignore[union-attr]  # asked for just now
+            except ConfigError as error:
+                self.fail("executor", f"{error.object}: {error.cause}", error.hint)
 
     def streams(self, streams: object) -> tuple[Stream, ...]:
         if isinstance(streams, (str, Stream)) or not isinstance(streams, Iterable):

@@ -45,3 +45,8 @@ def file_name(slice_id: str, number: int, nonce: str) -> str:
         digest = hashlib.sha256(stem.encode()).hexdigest()
         stem = f"{stem[: _SEGMENT_MAX - 20]}~{digest[:16]}"
     return f"{stem}-{number}-{nonce}.parquet"
+
+
+def is_marked(name: str, mark: str) -> bool:
+    """Whether the nonce in a landed file's name begins with ``mark``."""
+    return bool(mark) and name.rpartition("-")[2].startswith(mark)

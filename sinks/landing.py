@@ -27,11 +27,12 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from syncline.connectors.connector import SliceKind
-from syncline.connectors.errors import DataError, SynclineError, Transient
+from syncline.connectors.errors import ConfigError, DataError, SynclineError, Transient
 from syncline.connectors.finding import Finding
-from syncline.connectors.s3_settings import Encryption, S3Settings
+from syncline.connectors.recipe import Recipe
+from syncline.connectors.s3_settings import Encryption, S3Settings, options_of
 from syncline.connectors.secret import Secret, secret
-from syncline.sinks.keys import MANIFESTS, escaped, manifest_key, run_folder, stream_folder
+from syncline.sinks.keys import MANIFESTS, escaped, is_marked, manifest_key, run_folder, stream_folder
 from syncline.sinks.landing_url import parse_url
 from syncline.sinks.manifest import FileEntry, Manifest
 
@@ -95,6 +96,7 @@ class Landing:
         )
         place = parse_url(url, settings)
         self.url, self.bucket, self._open = place.url, place.bucket, place.open
+        self._address, self._settings = place.address, settings
         self.file_bytes_max = file_bytes_max
         self._random = random
         self._pool: Callable[[int, str], Executor] = ThreadPoolExecutor
@@ -130,6 +132,28 @@ class Landing:
         landing.url, landing.bucket, landing._open = place.url, place.bucket, place.open
         return landing
 
+    def recipe(self) -> Recipe:
+        """How a worker in another process opens the same landing: by its settings, and credentials it finds itself.
+
+        Raises:
+            ConfigError: another process cannot reach it, or was not to be given its credentials (NO-SECRETS).
+        """
+        if self._address is None:
+            cause = "it is kept in this process's memory, where no worker can write"
+            raise ConfigError("read pipeline", f"landing {self.url}", cause, "use a folder or s3://bucket/prefix")
+        if self._settings.secret_access_key or self._settings.session_token:
+            raise ConfigError(
+                "read pipeline",
+                f"landing {self.url}",
+                "its keys are written in its settings, and secrets are not sent to workers",
+                "leave them out; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role, where the workers run",
+            )
+        return Recipe(
+            f"{type(self).__module__}:{type(self).__qualname__}",
+            {"url": self._address, **options_of(self._settings), "file_bytes_max": self.file_bytes_max},
+            self._address,
+        )
+
     @property
     def store(self) -> ObjectStore:
         """What keeps the objects; for upkeep, which looks behind the manifests."""
@@ -152,12 +176,16 @@ class Landing:
         slice_id: str,
         kind: SliceKind,
         columns: pa.Schema,
+        mark: str = "",
     ) -> SliceWriter:
-        """A context manager that lands one slice; see :class:`SliceWriter`. Two writers never share a file's name."""
+        """A context manager that lands one slice; see :class:`SliceWriter`. Two writers never share a file's name.
+
+        ``mark``, hexadecimal, becomes a part of the names, by which ``discard_strays`` tells whose they are.
+        """
         from syncline.sinks.slice_writer import SliceWriter
 
-        folder = run_folder(pipeline, stream, started_at, run_id)
-        return SliceWriter(self._store, folder, slice_id, kind, columns, self.file_bytes_max, self._random(4).hex())
+        folder, nonce = run_folder(pipeline, stream, started_at, run_id), mark + self._random(4).hex()
+        return SliceWriter(self._store, folder, slice_id, kind, columns, self.file_bytes_max, nonce)
 
     def seal(self, manifest: Manifest) -> None:
         """Makes the run's files count, by a conditional create; the same manifest again is fine.
@@ -229,6 +257,25 @@ class Landing:
                 self._store.remove(entry.path)
             except SynclineError as error:
                 _log.warning("%s", error)
+
+    def discard_strays(
+        self, pipeline: str, stream: str, run_id: str, started_at: datetime, mark: str, named: Sequence[FileEntry]
+    ) -> int:
+        """Removes what writers with this ``mark`` landed of a run beside the ``named`` files; returns how many.
+
+        Workers that were lost leave such files. Those of other marks are another process's, which may be alive.
+        """
+        folder = run_folder(pipeline, stream, started_at, run_id)
+        kept = {entry.path for entry in named}
+        try:
+            paths = [f"{folder}/{name}" for name in self._store.sizes(folder) if is_marked(name, mark)]
+            strays = [path for path in paths if path not in kept]
+            for path in strays:
+                self._store.remove(path)
+        except SynclineError as error:
+            _log.warning("%s", error)  # no manifest names them: they are never read, and upkeep removes them
+            return 0
+        return len(strays)
 
     def check(self) -> Sequence[Finding]:
         """What ``syncline check`` says: can it be written and read, does it keep the manifest's promise, is it private.

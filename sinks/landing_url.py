@@ -34,11 +34,15 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A landing's root: its name, without secrets, and how to open it. ``bucket`` is ``None`` where there is none."""
+    """A landing's root: its name, without secrets, and how to open it. ``bucket`` is ``None`` where there is none.
+
+    ``address`` is a url that leads there from other processes, whatever their folder; ``None`` for memory.
+    """
 
     url: str
     open: Callable[[], ObjectStore]
     bucket: Bucket | None = None
+    address: str | None = None
 
 
 def parse_url(url: str, settings: S3Settings) -> Place:
@@ -52,7 +56,7 @@ def parse_url(url: str, settings: S3Settings) -> Place:
         _refuse_bucket_settings(url, settings)
         folder = _folder(url, parts)
         root = folder.absolute()  # the same folder, whatever becomes of the working directory
-        return Place(str(folder), lambda: _open_folder(root))
+        return Place(str(folder), lambda: _open_folder(root), address=str(root))
     if parts.scheme == "memory":
         _refuse_bucket_settings(url, settings)
         return Place(url, lambda: _open_memory(url))
@@ -60,7 +64,7 @@ def parse_url(url: str, settings: S3Settings) -> Place:
         name, prefix = split_url(url)
         bucket = Bucket(replace(settings, bucket=name), prefix)
         shown = f"s3://{name}/{prefix}".rstrip("/")
-        return Place(shown, lambda: _open_bucket(bucket, shown), bucket)
+        return Place(shown, lambda: _open_bucket(bucket, shown), bucket, shown)
     raise _wrong_setting(f"landing {parts.scheme}://", "not a kind of landing", 'use a folder or "s3://bucket/prefix"')
 
 

@@ -13,8 +13,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from threading import Lock
@@ -22,9 +24,10 @@ from typing import Final, Unpack
 
 import pyarrow as pa
 
-from syncline.connectors.connector import Batch, Forecast, StreamSchema, Tally, Wait, Window
-from syncline.connectors.errors import DataError
+from syncline.connectors.connector import Batch, Forecast, Json, StreamSchema, Tally, Wait, Window
+from syncline.connectors.errors import ConfigError, DataError
 from syncline.connectors.finding import Finding
+from syncline.connectors.recipe import Recipe
 from syncline.connectors.salesforce.bulk import BulkReading
 from syncline.connectors.salesforce.deletes import KEY, MISSED, DeleteLog
 from syncline.connectors.salesforce.departures import Departures
@@ -36,7 +39,7 @@ from syncline.connectors.salesforce.quota import Quota
 from syncline.connectors.salesforce.rest import PAGE_ROWS, Notes, Query, RestReading
 from syncline.connectors.salesforce.settings import Options, Settings, credentials_from
 from syncline.connectors.salesforce.shape import Shape
-from syncline.connectors.salesforce.signin import Credentials
+from syncline.connectors.salesforce.signin import Credentials, identity_of
 from syncline.connectors.salesforce.soql import fits_url, select
 from syncline.connectors.salesforce.transport import Call, Seams, Transport, instant_of
 from syncline.connectors.salesforce.wide import WideReading, groups_of
@@ -60,6 +63,7 @@ class Salesforce:
         self._described: dict[str, Facts] = {}
         self._now: datetime | None = None
         self._listener: Callable[[Wait], None] | None = None
+        self._from_env: Options | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Unpack[Options]) -> Salesforce:
@@ -71,7 +75,10 @@ class Salesforce:
         credentials, version = credentials_from(environ)
         if version is not None:
             options.setdefault("api_version", version)
-        return cls(credentials, **options)
+        made = cls(credentials, **options)
+        if environ is None or environ is os.environ:
+            made._from_env = {**options, "api_version": made.settings.api_version}
+        return made
 
     def __repr__(self) -> str:
         return f"Salesforce({type(self._credentials).__name__}, {self.settings})"
@@ -118,12 +125,40 @@ class Salesforce:
         return now - timedelta(seconds=self.settings.settling_lag_s)
 
     def plan(self, stream: StreamSchema, window: Window) -> SalesforceExtraction:
-        transport, facts, notes = self._open(), self._facts(stream.name), Notes()
-        shape = Shape.of(stream, facts)
+        facts, query = self._facts(stream.name), Query(self._open(), Notes())
+        rows = self._count(query, stream, window)
+        narrow = fits_url(select(stream, Shape.of(stream, facts).fields, window))
+        return self._extraction(stream, window, facts, self._road(rows, narrow, facts), rows)
+
+    def recipe(self) -> Recipe:
+        """``from_env`` with the same options; a worker signs in by its own environment, to the same org and user."""
+        if self._from_env is None:
+            raise ConfigError(
+                "read pipeline",
+                "source Salesforce",
+                "it was made of credentials that this process alone has, so no worker can make it anew",
+                "make it by Salesforce.from_env() without a mapping, and set SALESFORCE_* for the workers as well",
+            )
+        maker = f"{type(self).__module__}:{type(self).__qualname__}.from_env"
+        return Recipe(maker, dict(self._from_env), identity_of(self._credentials))
+
+    def brief(self, stream: StreamSchema) -> Json:
+        now = self._now
+        facts = asdict(self._facts(stream.name))
+        return {"facts": {**facts, "loose": sorted(facts["loose"])}, "now": None if now is None else now.isoformat()}
+
+    def reader(self, stream: StreamSchema, window: Window, briefing: Json) -> SalesforceExtraction:
+        told = briefing["facts"]
+        self._now = None if briefing["now"] is None else datetime.fromisoformat(briefing["now"])
+        # The road matters to planning only: each slice names its own.
+        return self._extraction(stream, window, Facts(**{**told, "loose": frozenset(told["loose"])}), BULK, None)
+
+    def _extraction(
+        self, stream: StreamSchema, window: Window, facts: Facts, api: str, rows: int | None
+    ) -> SalesforceExtraction:
+        transport, notes, shape = self._open(), Notes(), Shape.of(stream, facts)
         query = select(stream, shape.fields, window)
-        rows = self._count(Query(transport, notes), stream, window)
         narrow = fits_url(query)
-        api = self._road(rows, narrow, facts)
         log = self._log(transport, stream, window, facts, notes)
         left = Departures.of(transport, stream, window, notes, EARLIEST)
         groups = 1 if narrow else len(groups_of(stream, shape.fields, facts.stamp, window)) if api == REST else 0

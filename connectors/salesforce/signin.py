@@ -7,6 +7,7 @@ Nothing connects before the first use.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -56,9 +57,19 @@ class Post(Protocol):
 
 
 class Credentials(Protocol):
+    @property
+    def origin(self) -> str: ...
+
     def sign_in(self, post: Post, now: Callable[[], datetime]) -> Session:
         """Raises SignInError if refused; it is never retried, for repeated attempts lock accounts."""
         ...
+
+
+def identity_of(credentials: Credentials) -> str:
+    """Where they sign in and who does, for telling one account from another; the names as a digest, no secrets."""
+    names = [getattr(credentials, name, "") for name in ("client_id", "username")]
+    who = hashlib.blake2b(repr(names).encode(), digest_size=6).hexdigest()
+    return f"{credentials.origin} by {type(credentials).__name__} {who}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,105 @@
+"""A pipeline from a shelf into DuckDB, read by workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from syncline.pipelines import runner
+from syncline.pipelines.context import Seams
+from syncline.pipelines.pipeline import Pipeline
+from syncline.pipelines.report import RunReport
+from syncline.sinks.duckdb import DuckDB
+from syncline.sinks.landing import Landing
+from syncline.sinks.manifest import Manifest
+from syncline.state.sqlite import SqliteState
+from tests.executor.shelf import Arrival, Gate, Shelf
+from tests.runner.world import Clock, Collected
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+TOKEN = "a-token-nobody-may-see"
+
+
+@dataclass
+class Desk:
+    folder: Path
+    patch: pytest.MonkeyPatch
+    clock: Clock = field(default_factory=lambda: Clock(START))
+    events: Collected = field(default_factory=Collected)
+
+    def fill(self, name: str, rows: int) -> pa.Table:
+        stamps = [START - timedelta(days=1, seconds=rows - number) for number in range(rows)]
+        table = pa.table(
+            {
+                "Id": pa.array([f"{number:05}" for number in range(rows)]),
+                "Name": pa.array([f"{name} {number}" for number in range(rows)]),
+                "Stamp": pa.array(stamps, pa.timestamp("us", "UTC")),
+            }
+        )
+        with pa.ipc.new_file(str(self.folder / f"{name}.arrow"), table.schema) as writer:
+            writer.write_table(table)
+        (self.folder / "now").write_text(self.clock().isoformat())
+        return table
+
+    def pipeline(self, **changed: Any) -> Pipeline:
+        parts: dict[str, Any] = {
+            "source": Shelf(str(self.folder)),
+            "streams": ["Account"],
+            "landing": Landing(str(self.folder / "landing")),
+            "warehouse": DuckDB(str(self.folder / "crm.duckdb")),
+            "state": SqliteState(self.folder / "state.db", clock=self.clock),
+            "workers": 2,
+            "executor": "processes",
+            **changed,
+        }
+        return Pipeline("crm", **parts)
+
+    def run(self, pipeline: Pipeline | None = None, **options: Any) -> RunReport:
+        return runner.run(pipeline or self.pipeline(), events=self.events, seams=Seams(clock=self.clock), **options)
+
+    @contextmanager
+    def gate(self, decide: Callable[[Arrival], None]) -> Iterator[Gate]:
+        with Gate(decide) as gate:
+            self.patch.setenv("SHELF_GATE", gate.address)
+            try:
+                yield gate
+            finally:
+                self.patch.delenv("SHELF_GATE")
+
+    def rows(self, name: str = "Account") -> list[tuple[str, str]]:
+        with duckdb.connect(str(self.folder / "crm.duckdb"), read_only=True) as connection:
+            return connection.execute(f'SELECT "Id", "Name" FROM "{name}" ORDER BY 1').fetchall()
+
+    def require_equal(self, table: pa.Table, name: str = "Account") -> None:
+        assert self.rows(name) == list(zip(table["Id"].to_pylist(), table["Name"].to_pylist(), strict=True))
+
+    def manifest(self, name: str = "Account") -> Manifest:
+        landing = Landing(str(self.folder / "landing"))
+        found = landing.find("crm", name, landing.sealed("crm", name)[-1])
+        assert found is not None
+        return found
+
+    def files(self) -> set[str]:
+        """Every Parquet file in the landing, and what was being written."""
+        root = self.folder / "landing"
+        return {str(path.relative_to(root)) for path in [*root.rglob("*.parquet"), *root.rglob("*.part")]}
+
+    def require_landed_once(self) -> None:
+        """SEALED-MANIFEST: one result of each slice is named, and nothing else lies there."""
+        named = self.manifest().files
+        assert len({entry.slice for entry in named}) == len(named)
+        assert self.files() == {entry.path for entry in named}
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setenv("SHELF_TOKEN", TOKEN)
+    return Desk(tmp_path, monkeypatch)
