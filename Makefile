@@ -32,7 +32,7 @@ lint: $(READY) ## format, lint, types, import contracts
 wheel-test: $(READY) ## the tests against the built wheel in a fresh environment
 	PYTHON=$(PYTHON) .ci/wheel-test
 
-simulate: $(READY) ## 20,000 histories of weeks of runs, faults and kills
+simulate: $(READY) ## 20,000 histories of weeks of runs, faults and kills, on every core
 	$(BIN)/python -m tests.simulation.many --seeds 20000
 
 bench: $(READY) ## figures of speed and memory, beside plain scripts and dlt
