@@ -28,7 +28,7 @@ from syncline.sinks import lattice
 from syncline.sinks.dialect import column, fill, instant, number, text
 from syncline.sinks.match import Match
 from syncline.sinks.staging import identity, staging
-from syncline.sinks.warehouse import SYNCED_AT_COLUMN, Comparison, Difference, TablePlan
+from syncline.sinks.warehouse import Comparison, Difference, TablePlan
 
 DIFFERENCES = ("differs", "double", "extra", "missing", "stale")
 KINDS: Mapping[str, Any] = {"differs": "different", "stale": "stale", "missing": "missing"}
@@ -206,7 +206,7 @@ def _joined(match: Match, shown: Sequence[exp.Expr]) -> exp.Expr:
     """Every pair with its action and what is to be shown of it."""
     plan, target = match.plan, {"target": match.place.table(match.plan.target)}
     target_only = column(SEQUENCE_COLUMN, "s").is_(exp.null())
-    staged_only = column(SYNCED_AT_COLUMN, "t").is_(exp.null())
+    staged_only = column("_syncline_place", "t").is_(exp.null())  # never null in a row of the target
     differ = [_differs(match, name) for name in columns_to_compare(match)]
     pairing = _pairing(match, staged_only)
     pairing.set("default", text("unchanged"))

@@ -12,7 +12,8 @@
 
 ``landing`` may be overridden too, for a warehouse that reads files only from where it can reach them. A warehouse that
 can compare inherits ``ComparerLaws`` from ``conformance_compare`` as well, one that tells its committed runs
-``RunHistoryLaws`` from ``conformance_history``. To see values in failures, name these
+``RunHistoryLaws`` from ``conformance_history``, one that other programs write to ``DoublesLaws`` from
+``conformance_doubles``. To see values in failures, name these
 modules in ``pytest.register_assert_rewrite(...)`` in a ``conftest.py``.
 """
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
 
 from syncline.connectors.connector import Tally
 from syncline.connectors.errors import FenceLost, SynclineError
-from syncline.sinks import bookkeeping, comparison, doubles, fitness, targets
+from syncline.sinks import bookkeeping, comparison, doubles, fitness, targets, twins
 from syncline.sinks.dialect import DUCKDB, Place
 from syncline.sinks.duckdb_session import Session
 from syncline.sinks.guards import check_changed, check_deletes, check_explained, check_owners
@@ -62,8 +65,9 @@ def compare(
             session.run(comparison.compare(match, first, last, columns))
         actions = dict(session.run(match.count_changes()))
         rows = session.table(comparison.examples(match, differences_max))
-        examples = [comparison.difference(row, plan, columns) for row in zip(*rows.to_pydict().values(), strict=True)]
-    return comparison.comparison(actions, examples)
+        examples = [comparison.difference(row, plan, columns) for row in _rows_of(rows)]
+        found = comparison.comparison(actions, examples)
+        return twins.added(match, found, lambda text: _rows_of(session.table(text)), differences_max)
 
 
 def tally(
@@ -72,8 +76,11 @@ def tally(
     """Counts the target's rows whose key is not staged, by ranges of the cursor; see ``Comparer``."""
     (match,) = _matches(session, [plan], loaded, place)
     fitness.check_fit(plan, match.layout, DUCKDB)
-    rows = session.table(comparison.tally(match, edges)).to_pydict()
-    return comparison.tallies(list(zip(*rows.values(), strict=True)), edges)
+    return comparison.tallies(_rows_of(session.table(comparison.tally(match, edges))), edges)
+
+
+def _rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
+    return list(zip(*table.to_pydict().values(), strict=True))
 
 
 def _matches(session: Session, plans: Sequence[TablePlan], loaded: Mapping[str, Loaded], place: Place) -> list[Match]:

@@ -184,7 +184,7 @@ class Served:
 
     def compare(self, table: TablePlan, differences_max: int = DIFFERENCES_MAX) -> Comparison:
         """See ``Comparer``."""
-        from syncline.sinks import comparison, fitness
+        from syncline.sinks import comparison, fitness, twins
 
         def attempt(session: Session, dialect: Dialect) -> Comparison:
             match = self._match(table, self._catalog(session, dialect), dialect)
@@ -193,7 +193,8 @@ class Served:
             columns = comparison.columns_to_compare(match)
             differ = any(actions.get(word) for word in comparison.DIFFERENCES)
             rows = session.run(comparison.examples_at_once(match, differences_max)) if differ else []
-            return comparison.comparison(actions, [comparison.difference(row, table, columns) for row in rows])
+            found = comparison.comparison(actions, [comparison.difference(row, table, columns) for row in rows])
+            return twins.added(match, found, session.run, differences_max)
 
         compared = self._attempt(attempt)
         self._tidy([table])

@@ -176,8 +176,9 @@ class ServedMerge:
         return bool(self.match.common_type(first.name) == lattice.canonical(first.type))
 
     def is_present(self) -> exp.Expr:
-        """The outer join found a target's row: its commit time is never null."""
-        return exp.not_(column(SYNCED_AT_COLUMN, "t").is_(exp.null()))
+        """The outer join found a target's row: what it is joined by is not null, nor the commit time where that is a
+        digest. Of a row with a key the commit time does not say so, for another program may have cleared it."""
+        return exp.not_(column(self.plan.key[0] if self.plan.key else SYNCED_AT_COLUMN, "t").is_(exp.null()))
 
     def is_stale(self) -> exp.Expr:
         """The target's row is newer. In a snapshot the source is right, except about what changed since it began."""

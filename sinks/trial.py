@@ -68,6 +68,7 @@ class Change:
     high: datetime = field(default_factory=lambda: at(1_000))
     delete_share_max: float | None = None
     pipeline: str = PIPELINE
+    doubles: bool = False
     spares: bool = True
     """Whether increments may have committed while a snapshot was read."""
 
@@ -84,6 +85,7 @@ class Change:
             mode=self.mode,
             high=self.high if self.spares else None,
             delete_share_max=self.delete_share_max,
+            doubles=self.doubles,
         )
 
 

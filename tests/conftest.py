@@ -13,6 +13,7 @@ pytest.register_assert_rewrite(
     "syncline.connectors.world",
     "syncline.sinks.conformance",
     "syncline.sinks.conformance_compare",
+    "syncline.sinks.conformance_doubles",
     "syncline.sinks.conformance_history",
     "syncline.sinks.conformance_json",
     "syncline.sinks.conformance_maintain",

@@ -54,6 +54,12 @@ class LiveHouse:
             session.run(create_schema(place, dialect))
             session.run(dialect.render(exp.Create(this=place.table(target), kind="TABLE", expression=query)))
 
+    def repeat(self, target: str) -> None:
+        with self.session() as (session, dialect, backend):
+            place, _ = backend.places()
+            table = place.table(target)
+            session.run(dialect.render(exp.Insert(this=table, expression=exp.select("*").from_(table.copy()))))
+
     def clear(self) -> None:
         with self.session() as (session, dialect, backend):
             for place in backend.places():

@@ -9,6 +9,7 @@ import pytest
 
 from syncline.sinks.conformance import WarehouseConformance
 from syncline.sinks.conformance_compare import ComparerLaws
+from syncline.sinks.conformance_doubles import DoublesLaws
 from syncline.sinks.conformance_history import RunHistoryLaws
 from syncline.sinks.landing import Landing
 from syncline.sinks.redshift import Redshift
@@ -20,7 +21,7 @@ if reason := lacking("Redshift"):
     pytest.skip(reason, allow_module_level=True)
 
 
-class TestRedshift(WarehouseConformance, ComparerLaws, RunHistoryLaws):
+class TestRedshift(WarehouseConformance, ComparerLaws, DoublesLaws, RunHistoryLaws):
     @pytest.fixture
     def house(self) -> Iterator[House]:
         schema = schema_name().lower()

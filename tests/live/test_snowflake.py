@@ -11,6 +11,7 @@ import pytest
 
 from syncline.sinks.conformance import WarehouseConformance
 from syncline.sinks.conformance_compare import ComparerLaws
+from syncline.sinks.conformance_doubles import DoublesLaws
 from syncline.sinks.conformance_history import RunHistoryLaws
 from syncline.sinks.landing import Landing
 from syncline.sinks.snowflake import Snowflake
@@ -28,7 +29,7 @@ ROUTE: dict[str, Any] = {
 }
 
 
-class TestSnowflake(WarehouseConformance, ComparerLaws, RunHistoryLaws):
+class TestSnowflake(WarehouseConformance, ComparerLaws, DoublesLaws, RunHistoryLaws):
     @pytest.fixture
     def house(self) -> Iterator[House]:
         schema = schema_name()

@@ -118,6 +118,7 @@ def test_on_postgres_no_stamp_and_no_view_ends_a_proof_with_a_driver_s_error(
         "UPDATE account SET systemmodstamp = 'infinity' WHERE id = '001000003'": (0, 0, 0, 1),
         "UPDATE account SET systemmodstamp = '-infinity' WHERE id = '001000003'": (0, 0, 1, 0),
         "UPDATE account SET systemmodstamp = '10000-01-01 00:00+00' WHERE id = '001000003'": (0, 0, 0, 1),
+        "UPDATE account SET _syncline_synced_at = NULL": (0, 0, 0, 0),
         "ALTER TABLE account RENAME TO other; CREATE VIEW account AS SELECT * FROM other": (0, 0, 0, 0),
     }
     for statement, differences in damages.items():
@@ -125,6 +126,10 @@ def test_on_postgres_no_stamp_and_no_view_ends_a_proof_with_a_driver_s_error(
             connection.execute(statement.encode())
         assert counts(look(world).streams[0].comparison) == differences, statement
         assert look(world, repair=True).equal
+        world.source.update("Account", [{"Id": "001000005", "Name": statement}])
+        world.clock.advance(minutes=2)
+        world.run()
+        assert look(world).equal
     with psycopg.connect(pg_database.dsn, autocommit=True) as connection:
         connection.execute("DROP VIEW account; ALTER TABLE other RENAME TO account")
         for change in ("ALTER systemmodstamp TYPE text", "DROP COLUMN _syncline_synced_at"):

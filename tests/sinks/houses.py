@@ -57,6 +57,10 @@ class DuckDBHouse:
         with self.reader() as reader:
             reader.execute(f'CREATE TABLE "{self.schema}"."{target}" AS SELECT 1 AS "Theirs"')
 
+    def repeat(self, target: str) -> None:
+        with self.reader() as other:
+            other.execute(f'INSERT INTO "{self.schema}"."{target}" FROM "{self.schema}"."{target}"')
+
     @contextmanager
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Another connection in this process; another process could not open the file."""

@@ -67,6 +67,13 @@ class PostgresHouse:
                 sql.SQL('CREATE TABLE {} AS SELECT 1 AS "Theirs"').format(sql.Identifier(self.schema, target))
             )
 
+    def repeat(self, target: str) -> None:
+        table = sql.Identifier(self.schema, target)
+        with psycopg.connect(self.address.dsn, autocommit=True) as other:
+            key = sql.Identifier(f"{target}_pkey")
+            other.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(table, key))
+            other.execute(sql.SQL("INSERT INTO {0} SELECT * FROM {0}").format(table))
+
 
 @dataclass
 class LowerHouse(PostgresHouse):
@@ -97,6 +104,9 @@ class LowerHouse(PostgresHouse):
 
     def intrude(self, target: str) -> None:
         super().intrude(target.lower())
+
+    def repeat(self, target: str) -> None:
+        super().repeat(target.lower())
 
 
 def new_schema() -> str:

@@ -92,6 +92,11 @@ class RedshiftHouse:
             table = sql.Identifier(self.fake.schema, target)
             other.execute(sql.SQL('CREATE TABLE {} AS SELECT 1 AS "Theirs"').format(table))
 
+    def repeat(self, target: str) -> None:
+        with self.fake.reader() as other:
+            table = sql.Identifier(self.fake.schema, target.lower())
+            other.execute(sql.SQL("INSERT INTO {0} SELECT * FROM {0}").format(table))
+
 
 def plain(schema: pa.Schema, row: Sequence[Any]) -> dict[str, Any]:
     """SUPER arrives as JSON text, which a list is made of again."""

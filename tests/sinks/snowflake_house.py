@@ -44,6 +44,11 @@ class SnowflakeHouse:
             reader.cursor().execute(f'CREATE SCHEMA IF NOT EXISTS "{self.database}"."CRM"')
             reader.cursor().execute(f'CREATE TABLE "{self.database}"."CRM"."{target}" AS SELECT 1 AS "Theirs"')
 
+    def repeat(self, target: str) -> None:
+        table = f'"{self.database}"."CRM"."{target}"'
+        with self.server.reader() as reader:
+            reader.cursor().execute(f"INSERT INTO {table} SELECT * FROM {table}")
+
 
 def plain(schema: pa.Schema, row: tuple[Any, ...]) -> dict[str, Any]:
     """Arrays arrive as JSON text."""

@@ -8,6 +8,7 @@ import pytest
 
 from syncline.sinks.conformance import WarehouseConformance
 from syncline.sinks.conformance_compare import ComparerLaws
+from syncline.sinks.conformance_doubles import DoublesLaws
 from syncline.sinks.conformance_history import RunHistoryLaws
 from syncline.sinks.conformance_maintain import MaintainerLaws
 from syncline.sinks.trial import House
@@ -27,7 +28,7 @@ class TestPostgresExact(WarehouseConformance):
         return PostgresHouse(address, new_schema())
 
 
-class TestPostgresLower(WarehouseConformance, ComparerLaws, RunHistoryLaws, MaintainerLaws):
+class TestPostgresLower(WarehouseConformance, ComparerLaws, DoublesLaws, RunHistoryLaws, MaintainerLaws):
     @pytest.fixture
     def house(self, address: PgAddress) -> House:
         return LowerHouse(address, new_schema())

@@ -9,6 +9,7 @@ import pytest
 
 from syncline.sinks.conformance import WarehouseConformance
 from syncline.sinks.conformance_compare import ComparerLaws
+from syncline.sinks.conformance_doubles import DoublesLaws
 from syncline.sinks.conformance_history import RunHistoryLaws
 from syncline.sinks.conformance_maintain import MaintainerLaws
 from syncline.sinks.landing import Landing
@@ -17,7 +18,7 @@ from tests.servers.redshift_fixtures import FakeRedshift
 from tests.sinks.redshift_house import RedshiftHouse
 
 
-class TestRedshift(WarehouseConformance, ComparerLaws, RunHistoryLaws, MaintainerLaws):
+class TestRedshift(WarehouseConformance, ComparerLaws, DoublesLaws, RunHistoryLaws, MaintainerLaws):
     @pytest.fixture
     def house(self, fake_redshift: FakeRedshift) -> House:
         return RedshiftHouse(fake_redshift)

@@ -9,6 +9,7 @@ import pytest
 
 from syncline.sinks.conformance import WarehouseConformance
 from syncline.sinks.conformance_compare import ComparerLaws
+from syncline.sinks.conformance_doubles import DoublesLaws
 from syncline.sinks.conformance_history import RunHistoryLaws
 from syncline.sinks.conformance_maintain import MaintainerLaws
 from syncline.sinks.landing import Landing
@@ -21,7 +22,7 @@ CASE_FOLDS = pytest.mark.xfail(
 )
 
 
-class TestSnowflake(WarehouseConformance, ComparerLaws, RunHistoryLaws, MaintainerLaws):
+class TestSnowflake(WarehouseConformance, ComparerLaws, DoublesLaws, RunHistoryLaws, MaintainerLaws):
     @pytest.fixture
     def house(self, fake_snowflake: FakeSnowflake) -> House:
         given: dict[str, Any] = {"names": "exact", "storage_integration": "LANDING"}

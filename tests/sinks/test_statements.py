@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from sqlglot import exp, parse_one
 
-from syncline.sinks import bookkeeping, comparison, doubles, lattice, staging, targets
+from syncline.sinks import bookkeeping, comparison, doubles, lattice, staging, targets, twins
 from syncline.sinks.dialect import ARROW_TYPES, DUCKDB, Dialect, Place, fill, text
 from syncline.sinks.match import Match
 from syncline.sinks.merge import Merge
@@ -135,6 +135,8 @@ def test_a_comparison_is_as_reviewed(name: str) -> None:
     ]
     if match.plan.cursor:
         statements.append(("tally", comparison.tally(match, [at(30), at(60)])))
+    if match.plan.key and match.layout.marks:
+        statements.append(("keys that stand twice, marked", twins.select(match, 20)))
     check_snapshot(f"duckdb_compare_{name}", statements)
 
 

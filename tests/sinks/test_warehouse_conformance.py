@@ -8,6 +8,7 @@ import pytest
 
 from syncline.sinks.conformance import WarehouseConformance
 from syncline.sinks.conformance_compare import ComparerLaws
+from syncline.sinks.conformance_doubles import DoublesLaws
 from syncline.sinks.conformance_history import RunHistoryLaws
 from syncline.sinks.conformance_maintain import MaintainerLaws
 from syncline.sinks.trial import House
@@ -20,7 +21,7 @@ class TestMemory(WarehouseConformance, ComparerLaws, RunHistoryLaws):
         return MemoryHouse()
 
 
-class TestDuckDB(WarehouseConformance, ComparerLaws, RunHistoryLaws, MaintainerLaws):
+class TestDuckDB(WarehouseConformance, ComparerLaws, DoublesLaws, RunHistoryLaws, MaintainerLaws):
     @pytest.fixture
     def house(self, path: Path) -> House:
         return DuckDBHouse(path)

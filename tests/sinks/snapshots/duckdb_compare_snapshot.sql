@@ -197,7 +197,7 @@ SELECT
 FROM (
   SELECT
     CASE
-      WHEN "t"."_syncline_synced_at" IS NULL AND "s"."_syncline_deleted"
+      WHEN "t"."_syncline_place" IS NULL AND "s"."_syncline_deleted"
       THEN 'unknown'
       WHEN "s"."_syncline_deleted"
       AND COALESCE(
@@ -209,7 +209,7 @@ FROM (
       THEN 'leaving'
       WHEN "s"."_syncline_deleted"
       THEN 'extra'
-      WHEN "t"."_syncline_synced_at" IS NULL
+      WHEN "t"."_syncline_place" IS NULL
       AND COALESCE(
         (
           "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
@@ -217,7 +217,7 @@ FROM (
         FALSE
       )
       THEN 'later'
-      WHEN "t"."_syncline_synced_at" IS NULL
+      WHEN "t"."_syncline_place" IS NULL
       THEN 'missing'
       WHEN "s"."_syncline_seq" IS NULL
       THEN 'extra'
@@ -300,7 +300,7 @@ FROM (
   FROM (
     SELECT
       CASE
-        WHEN "t"."_syncline_synced_at" IS NULL AND "s"."_syncline_deleted"
+        WHEN "t"."_syncline_place" IS NULL AND "s"."_syncline_deleted"
         THEN 'unknown'
         WHEN "s"."_syncline_deleted"
         AND COALESCE(
@@ -312,7 +312,7 @@ FROM (
         THEN 'leaving'
         WHEN "s"."_syncline_deleted"
         THEN 'extra'
-        WHEN "t"."_syncline_synced_at" IS NULL
+        WHEN "t"."_syncline_place" IS NULL
         AND COALESCE(
           (
             "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
@@ -320,7 +320,7 @@ FROM (
           FALSE
         )
         THEN 'later'
-        WHEN "t"."_syncline_synced_at" IS NULL
+        WHEN "t"."_syncline_place" IS NULL
         THEN 'missing'
         WHEN "s"."_syncline_seq" IS NULL
         THEN 'extra'

@@ -199,7 +199,7 @@ SELECT
 FROM (
   SELECT
     CASE
-      WHEN "t"."_syncline_synced_at" IS NULL AND "s"."_syncline_deleted"
+      WHEN "t"."_syncline_place" IS NULL AND "s"."_syncline_deleted"
       THEN 'unknown'
       WHEN "s"."_syncline_deleted"
       AND COALESCE(
@@ -211,7 +211,7 @@ FROM (
       THEN 'leaving'
       WHEN "s"."_syncline_deleted"
       THEN 'extra'
-      WHEN "t"."_syncline_synced_at" IS NULL
+      WHEN "t"."_syncline_place" IS NULL
       AND COALESCE(
         (
           "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
@@ -219,7 +219,7 @@ FROM (
         FALSE
       )
       THEN 'later'
-      WHEN "t"."_syncline_synced_at" IS NULL
+      WHEN "t"."_syncline_place" IS NULL
       THEN 'missing'
       WHEN "s"."_syncline_seq" IS NULL
       THEN 'extra'
@@ -304,7 +304,7 @@ FROM (
   FROM (
     SELECT
       CASE
-        WHEN "t"."_syncline_synced_at" IS NULL AND "s"."_syncline_deleted"
+        WHEN "t"."_syncline_place" IS NULL AND "s"."_syncline_deleted"
         THEN 'unknown'
         WHEN "s"."_syncline_deleted"
         AND COALESCE(
@@ -316,7 +316,7 @@ FROM (
         THEN 'leaving'
         WHEN "s"."_syncline_deleted"
         THEN 'extra'
-        WHEN "t"."_syncline_synced_at" IS NULL
+        WHEN "t"."_syncline_place" IS NULL
         AND COALESCE(
           (
             "s"."SystemModstamp" >= CAST('2024-01-01 00:01:00.000000+00:00' AS TIMESTAMPTZ)
@@ -324,7 +324,7 @@ FROM (
           FALSE
         )
         THEN 'later'
-        WHEN "t"."_syncline_synced_at" IS NULL
+        WHEN "t"."_syncline_place" IS NULL
         THEN 'missing'
         WHEN "s"."_syncline_seq" IS NULL
         THEN 'extra'
@@ -454,3 +454,28 @@ GROUP BY
   "part"
 ORDER BY
   "part" NULLS FIRST;
+
+-- keys that stand twice, marked
+SELECT
+  COUNT(*) OVER () AS "many",
+  "g".*
+FROM (
+  SELECT
+    MAX(
+      CASE
+        WHEN "t"."SystemModstamp" BETWEEN CAST('0001-01-02' AS TIMESTAMPTZ) AND CAST('9999-12-31' AS TIMESTAMPTZ)
+        THEN "t"."SystemModstamp"
+      END
+    ) AS "at",
+    "t"."Id" AS "key_0"
+  FROM "crm"."main"."Account" AS "t"
+  WHERE
+    NOT "t"."Id" IS NULL
+  GROUP BY
+    "t"."Id"
+  HAVING
+    COUNT(*) > 1 AND COUNT("t"."_syncline_deleted_at") > 0
+) AS "g"
+ORDER BY
+  "g"."key_0"
+LIMIT 20;

@@ -217,15 +217,15 @@ SELECT
 FROM (
   SELECT
     CASE
-      WHEN "t"."_syncline_synced_at" IS NULL AND "s"."_syncline_deleted"
+      WHEN "t"."_syncline_place" IS NULL AND "s"."_syncline_deleted"
       THEN 'unknown'
       WHEN "s"."_syncline_deleted" AND FALSE
       THEN 'leaving'
       WHEN "s"."_syncline_deleted"
       THEN 'extra'
-      WHEN "t"."_syncline_synced_at" IS NULL AND FALSE
+      WHEN "t"."_syncline_place" IS NULL AND FALSE
       THEN 'later'
-      WHEN "t"."_syncline_synced_at" IS NULL
+      WHEN "t"."_syncline_place" IS NULL
       THEN 'missing'
       WHEN "s"."_syncline_seq" IS NULL
       THEN 'extra'
@@ -327,15 +327,15 @@ FROM (
   FROM (
     SELECT
       CASE
-        WHEN "t"."_syncline_synced_at" IS NULL AND "s"."_syncline_deleted"
+        WHEN "t"."_syncline_place" IS NULL AND "s"."_syncline_deleted"
         THEN 'unknown'
         WHEN "s"."_syncline_deleted" AND FALSE
         THEN 'leaving'
         WHEN "s"."_syncline_deleted"
         THEN 'extra'
-        WHEN "t"."_syncline_synced_at" IS NULL AND FALSE
+        WHEN "t"."_syncline_place" IS NULL AND FALSE
         THEN 'later'
-        WHEN "t"."_syncline_synced_at" IS NULL
+        WHEN "t"."_syncline_place" IS NULL
         THEN 'missing'
         WHEN "s"."_syncline_seq" IS NULL
         THEN 'extra'

@@ -320,7 +320,7 @@ LEFT JOIN "crm"."account" AS "t"
     "s"."id" = "t"."id"
   )
 WHERE
-  NOT NOT "t"."_syncline_synced_at" IS NULL AND NOT "s"."_syncline_deleted";
+  NOT NOT "t"."id" IS NULL AND NOT "s"."_syncline_deleted";
 
 -- 20, in the transaction
 INSERT INTO "crm"."_syncline_runs" (

@@ -228,9 +228,9 @@ SELECT
 FROM (
   SELECT
     CASE
-      WHEN "s"."_syncline_deleted" AND NOT NOT "t"."_syncline_synced_at" IS NULL
+      WHEN "s"."_syncline_deleted" AND NOT NOT "t"."id" IS NULL
       THEN 'gone'
-      WHEN NOT "t"."_syncline_synced_at" IS NULL
+      WHEN NOT "t"."id" IS NULL
       AND (
         NOT "t"."stamp" IS NULL
         AND (
@@ -238,9 +238,9 @@ FROM (
         )
       )
       THEN 'stale'
-      WHEN "s"."_syncline_deleted" AND NOT "t"."_syncline_synced_at" IS NULL
+      WHEN "s"."_syncline_deleted" AND NOT "t"."id" IS NULL
       THEN 'wrong'
-      WHEN NOT "t"."_syncline_synced_at" IS NULL
+      WHEN NOT "t"."id" IS NULL
       AND NOT "s"."_syncline_deleted"
       AND NOT (
         "s"."name" IS DISTINCT FROM "t"."name"

@@ -361,7 +361,7 @@ LEFT JOIN "crm"."ticket" AS "t"
     "s"."id" = "t"."id" AND OCTET_LENGTH("s"."id") = OCTET_LENGTH("t"."id")
   )
 WHERE
-  NOT NOT "t"."_syncline_synced_at" IS NULL AND NOT "s"."_syncline_deleted";
+  NOT NOT "t"."id" IS NULL AND NOT "s"."_syncline_deleted";
 
 -- 32, in transaction 2
 INSERT INTO "crm"."_syncline_runs" (

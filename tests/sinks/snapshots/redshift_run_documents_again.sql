@@ -304,7 +304,7 @@ LEFT JOIN "crm"."ticket" AS "t"
     "s"."id" = "t"."id" AND OCTET_LENGTH("s"."id") = OCTET_LENGTH("t"."id")
   )
 WHERE
-  NOT NOT "t"."_syncline_synced_at" IS NULL AND NOT "s"."_syncline_deleted";
+  NOT NOT "t"."id" IS NULL AND NOT "s"."_syncline_deleted";
 
 -- 26, in transaction 1
 SELECT
@@ -313,9 +313,9 @@ SELECT
 FROM (
   SELECT
     CASE
-      WHEN "s"."_syncline_deleted" AND NOT NOT "t"."_syncline_synced_at" IS NULL
+      WHEN "s"."_syncline_deleted" AND NOT NOT "t"."id" IS NULL
       THEN 'gone'
-      WHEN NOT "t"."_syncline_synced_at" IS NULL
+      WHEN NOT "t"."id" IS NULL
       AND (
         NOT "t"."stamp" IS NULL
         AND (
@@ -323,9 +323,9 @@ FROM (
         )
       )
       THEN 'stale'
-      WHEN "s"."_syncline_deleted" AND NOT "t"."_syncline_synced_at" IS NULL
+      WHEN "s"."_syncline_deleted" AND NOT "t"."id" IS NULL
       THEN 'wrong'
-      WHEN NOT "t"."_syncline_synced_at" IS NULL
+      WHEN NOT "t"."id" IS NULL
       AND NOT "s"."_syncline_deleted"
       AND NOT (
         COALESCE(

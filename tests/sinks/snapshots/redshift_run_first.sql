@@ -482,7 +482,7 @@ LEFT JOIN "crm"."account" AS "t"
     "s"."id" = "t"."id" AND OCTET_LENGTH("s"."id") = OCTET_LENGTH("t"."id")
   )
 WHERE
-  NOT NOT "t"."_syncline_synced_at" IS NULL AND NOT "s"."_syncline_deleted";
+  NOT NOT "t"."id" IS NULL AND NOT "s"."_syncline_deleted";
 
 -- 44, in transaction 2
 UPDATE "crm"."contact" SET "name" = "s"."name", "stamp" = "s"."stamp", "_syncline_synced_at" = CAST('2026-01-02 03:04:05.678901+00:00' AS TIMESTAMP WITH TIME ZONE), "_syncline_deleted_at" = CASE
@@ -584,7 +584,7 @@ LEFT JOIN "crm"."contact" AS "t"
     "s"."id" = "t"."id" AND OCTET_LENGTH("s"."id") = OCTET_LENGTH("t"."id")
   )
 WHERE
-  NOT NOT "t"."_syncline_synced_at" IS NULL AND NOT "s"."_syncline_deleted";
+  NOT NOT "t"."id" IS NULL AND NOT "s"."_syncline_deleted";
 
 -- 46, in transaction 2
 INSERT INTO "crm"."_syncline_runs" (

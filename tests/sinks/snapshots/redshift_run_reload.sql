@@ -295,7 +295,7 @@ LEFT JOIN "crm"."account" AS "t"
     "s"."id" = "t"."id" AND OCTET_LENGTH("s"."id") = OCTET_LENGTH("t"."id")
   )
 WHERE
-  NOT NOT "t"."_syncline_synced_at" IS NULL AND NOT "s"."_syncline_deleted";
+  NOT NOT "t"."id" IS NULL AND NOT "s"."_syncline_deleted";
 
 -- 25, in transaction 1
 DELETE FROM "crm"."account"

@@ -181,9 +181,9 @@ FROM (
       THEN 'kept'
       WHEN "S"."_SYNCLINE_SEQ" IS NULL
       THEN 'absent'
-      WHEN "S"."_SYNCLINE_DELETED" AND NOT NOT "T"."_SYNCLINE_SYNCED_AT" IS NULL
+      WHEN "S"."_SYNCLINE_DELETED" AND NOT NOT "T"."ID" IS NULL
       THEN 'gone'
-      WHEN NOT NOT "T"."_SYNCLINE_SYNCED_AT" IS NULL
+      WHEN NOT NOT "T"."ID" IS NULL
       THEN 'insert'
       WHEN (
         NOT "T"."STAMP" IS NULL
@@ -279,9 +279,9 @@ FROM (
       THEN 'kept'
       WHEN "S"."_SYNCLINE_SEQ" IS NULL
       THEN 'absent'
-      WHEN "S"."_SYNCLINE_DELETED" AND NOT NOT "T"."_SYNCLINE_SYNCED_AT" IS NULL
+      WHEN "S"."_SYNCLINE_DELETED" AND NOT NOT "T"."ID" IS NULL
       THEN 'gone'
-      WHEN NOT NOT "T"."_SYNCLINE_SYNCED_AT" IS NULL
+      WHEN NOT NOT "T"."ID" IS NULL
       THEN 'insert'
       WHEN (
         NOT "T"."STAMP" IS NULL
