@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from syncline.connectors.connector import Forecast, StreamSchema, Window
+from syncline.pipelines.fit import require_fit
 from syncline.pipelines.mirror import recall
 from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.task import Task, make_task, narrow
@@ -91,13 +92,12 @@ def plan(pipeline: Pipeline, streams: Sequence[str] = ()) -> PlanReport:
         horizon = connector.horizon()
         schemas = connector.describe([stream.name for stream in chosen])
         marks = recall(pipeline, pipeline.name, chosen)
-        plans = []
-        for stream, described in zip(chosen, schemas, strict=True):
-            schema = narrow(described, stream)
-            base = marks[stream.name]
-            task = make_task(stream, schema, base, horizon)
-            forecast = None if task is None else connector.plan(schema, task.window).forecast
-            plans.append(stream_plan(stream, schema, base, task, forecast))
+        known = [narrow(described, stream) for stream, described in zip(chosen, schemas, strict=True)]
+        bases = [marks[stream.name] for stream in chosen]
+        tasks = [make_task(*each, horizon) for each in zip(chosen, known, bases, strict=True)]
+        require_fit(pipeline, [task for task in tasks if task is not None])
+        forecasts = [None if task is None else connector.plan(task.schema, task.window).forecast for task in tasks]
+        plans = map(stream_plan, chosen, known, bases, tasks, forecasts)
         return PlanReport(pipeline.name, connector.api_calls - calls_before, tuple(plans))
     finally:
         pipeline.warehouse.close()

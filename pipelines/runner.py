@@ -31,6 +31,7 @@ from syncline.pipelines.checkpoint import Checkpoint
 from syncline.pipelines.context import Context, Seams
 from syncline.pipelines.events import Events
 from syncline.pipelines.extract import Landed, extract_all
+from syncline.pipelines.fit import require_fit
 from syncline.pipelines.lifecycle import LEASE_TTL_S, new_report, recorded
 from syncline.pipelines.loading import load_and_commit
 from syncline.pipelines.mirror import from_truth, recall, tells_of
@@ -137,6 +138,7 @@ def sync_round(
             warn_of_clock(context, marks, high)
         elif is_taken(context, tasks, run_id):
             run_id, started_at = fresh_id(context)
+        require_fit(context.pipeline, tasks)
         landed = extract_all(context, tasks, run_id, started_at)
         if all(each.same for each in landed):
             remember_idle(context, landed)
@@ -288,6 +290,7 @@ def reload(
         tasks = [make_reload(stream, schemas[stream.name], bases[stream.name], high) for stream in chosen]
         if unfinished is not None and is_taken(context, tasks, run_id):
             run_id, started_at = fresh_id(context)
+        require_fit(context.pipeline, tasks)
         landed = extract_all(context, tasks, run_id, started_at)
         with nullcontext() if leased else main_lease(context):
             commit_reload(context, landed, run_id, started_at)

@@ -118,13 +118,20 @@ class DuckDB:
         self.close()
         return check_file(self._settings, self._connector or duckdb.connect, self._sleep, secrets.token_hex(4))
 
+    def require_fit(self, tables: Sequence[TablePlan]) -> None:
+        """See ``RequiresFit``."""
+        from syncline.sinks import targets
+        from syncline.sinks.dialect import DUCKDB
+
+        targets.check_fit(tables, DUCKDB)
+
     def prepare(self, tables: Sequence[TablePlan]) -> None:
         from syncline.sinks import bookkeeping, fitness, targets
         from syncline.sinks.dialect import DUCKDB
         from syncline.sinks.duckdb_commit import views_of
         from syncline.sinks.guards import check_owners, check_present
 
-        targets.check_names(tables, DUCKDB)
+        targets.check_fit(tables, DUCKDB)
         session, place = self._connect()
         self._downloads.discard_dead()  # this process holds the file, so no other run is at work
         shown = targets.layouts(session.run(targets.select_columns(place, DUCKDB)), DUCKDB)

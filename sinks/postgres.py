@@ -64,7 +64,14 @@ class Postgres(Served):
         shown = f"Postgres({settings.shown!r}, schema={settings.schema!r})"
         backend = PostgresBackend(settings)
         super().__init__(
-            backend, settings.capabilities, shown, settings.place_url, clock=clock, sleep=sleep, jitter=jitter
+            backend,
+            settings.capabilities,
+            shown,
+            settings.place_url,
+            lambda: dialect_of(settings),
+            clock=clock,
+            sleep=sleep,
+            jitter=jitter,
         )
 
     @classmethod
@@ -87,6 +94,12 @@ class Postgres(Served):
         return self._attempt(lambda session, _: postgres_check.look(self.settings, session))
 
 
+def dialect_of(settings: Settings) -> Dialect:
+    from syncline.sinks.postgres_dialect import POSTGRES
+
+    return replace(POSTGRES, capabilities=settings.capabilities, names=settings.names)
+
+
 class PostgresBackend:
     """See ``served.Backend``."""
 
@@ -99,17 +112,8 @@ class PostgresBackend:
         except ImportError as error:
             hint = 'install it: pip install "syncline[postgres]"'
             raise ConfigError("connect to Postgres", "psycopg", "the driver is not installed", hint) from error
-        from syncline.sinks.postgres_dialect import POSTGRES
-
         session = PostgresSession(self._settings.connection(), self._settings.shown, count)
-        settings = self._settings
-        dialect = replace(
-            POSTGRES,
-            capabilities=settings.capabilities,
-            names=settings.names,
-            merges=session.counts_merges,
-        )
-        return session, dialect
+        return session, replace(dialect_of(self._settings), merges=session.counts_merges)
 
     def places(self) -> tuple[Place, Place]:
         from syncline.sinks.dialect import Place

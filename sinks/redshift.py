@@ -47,7 +47,9 @@ class Redshift(Served):
         self.settings = settings
         backend = RedshiftBackend(settings, connect)
         shown = f"Redshift({settings.place!r}, schema={settings.schema!r})"
-        super().__init__(backend, CAPABILITIES, shown, settings.place_url, clock=clock, sleep=sleep, jitter=jitter)
+        super().__init__(
+            backend, CAPABILITIES, shown, settings.place_url, dialect, clock=clock, sleep=sleep, jitter=jitter
+        )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Any) -> Redshift:
@@ -83,6 +85,12 @@ class Redshift(Served):
         return [redshift_check.route(self.settings, landing)]
 
 
+def dialect() -> Dialect:
+    from syncline.sinks.redshift_dialect import REDSHIFT
+
+    return REDSHIFT
+
+
 class RedshiftBackend:
     """See ``served.Backend``."""
 
@@ -100,9 +108,7 @@ class RedshiftBackend:
             raise ConfigError(
                 "connect to Redshift", "redshift_connector", "the driver is not installed", hint
             ) from error
-        from syncline.sinks.redshift_dialect import REDSHIFT
-
-        return RedshiftSession(self._settings, count, self._connector or driver), REDSHIFT
+        return RedshiftSession(self._settings, count, self._connector or driver), dialect()
 
     def places(self) -> tuple[Place, Place]:
         from syncline.sinks.dialect import Place

@@ -102,7 +102,8 @@ class Backend(Protocol):
 class Served:
     """A warehouse. Connects at the first call; safe to close at any time, any number of times.
 
-    ``clock``, ``sleep`` and ``jitter`` (a number from 0 to 1) are seams for tests.
+    ``speaks`` makes the dialect as far as it is known without a session. ``clock``, ``sleep`` and ``jitter`` (a number
+    from 0 to 1) are seams for tests.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Served:
         capabilities: Capabilities,
         shown: str,
         place: str,
+        speaks: Callable[[], Dialect],
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
@@ -119,7 +121,7 @@ class Served:
         self.capabilities = capabilities
         self.statements = 0
         self.place = place
-        self._backend, self._shown = backend, shown
+        self._backend, self._shown, self._speaks = backend, shown, speaks
         self._clock, self._sleep, self._jitter = clock, sleep, jitter
         self._session: tuple[Session, Dialect] | None = None
         self._loaded: dict[str, Loaded] = {}
@@ -155,6 +157,12 @@ class Served:
             return bookkeeping.committed_runs(session.run(bookkeeping.select_runs(pipeline, place, dialect)))
 
         return self._attempt(read)
+
+    def require_fit(self, tables: Sequence[TablePlan]) -> None:
+        """See ``RequiresFit``."""
+        from syncline.sinks import targets
+
+        targets.check_fit(tables, self._speaks())
 
     def prepare(self, tables: Sequence[TablePlan]) -> None:
         self._attempt(lambda session, dialect: self._prepare(session, dialect, tables))
@@ -235,7 +243,7 @@ class Served:
     def _prepare(self, session: Session, dialect: Dialect, tables: Sequence[TablePlan]) -> None:
         from syncline.sinks import bookkeeping, served_staging, targets
 
-        targets.check_names(tables, dialect)
+        targets.check_fit(tables, dialect)
         place, staging = self._backend.places()
         if not tables:
             return

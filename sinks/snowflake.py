@@ -48,8 +48,16 @@ class Snowflake(Served):
         self.settings = settings
         self.backend = SnowflakeBackend(settings, sleep, connect)
         shown = f"Snowflake({settings.place!r})"
-        capabilities = capabilities_of(settings)
-        super().__init__(self.backend, capabilities, shown, settings.place_url, clock=clock, sleep=sleep, jitter=jitter)
+        super().__init__(
+            self.backend,
+            capabilities_of(settings),
+            shown,
+            settings.place_url,
+            lambda: dialect_of(settings),
+            clock=clock,
+            sleep=sleep,
+            jitter=jitter,
+        )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **settings: Any) -> Snowflake:
@@ -109,6 +117,12 @@ def capabilities_of(settings: Settings) -> Capabilities:
     return replace(CAPABILITIES, case_sensitive_names=settings.names == "exact")
 
 
+def dialect_of(settings: Settings) -> Dialect:
+    from syncline.sinks.snowflake_dialect import SNOWFLAKE
+
+    return replace(SNOWFLAKE, names=settings.names, capabilities=capabilities_of(settings))
+
+
 class SnowflakeBackend:
     """See ``served.Backend``."""
 
@@ -120,12 +134,11 @@ class SnowflakeBackend:
         self._parts: tuple[Memory, Copier] | None = None
 
     def connect(self, count: Callable[[], None]) -> tuple[Session, Dialect]:
-        from syncline.sinks.snowflake_dialect import SNOWFLAKE
         from syncline.sinks.snowflake_session import SnowflakeSession
 
         settings, (memory, _) = self._settings, self._outliving_sessions()
         session = SnowflakeSession(settings, memory, self.meter, count, self._sleep, self._connector)
-        return session, replace(SNOWFLAKE, names=settings.names, capabilities=capabilities_of(settings))
+        return session, dialect_of(settings)
 
     def places(self) -> tuple[Place, Place]:
         from syncline.sinks.dialect import Place

@@ -172,6 +172,18 @@ def _reconcile_column(
         yield from dialect.widen(Widening(target, own, dialect.column_type(joined), tuple(existing.types), value))
 
 
+def check_fit(plans: Sequence[TablePlan], dialect: Dialect) -> None:
+    """What a new target would be refused for, told without looking at the warehouse: names, types, the key.
+
+    Raises:
+        ConfigError: a type that no column of any target holds, or a key that cannot be one.
+        NameCollision: see ``check_names``.
+    """
+    check_names(plans, dialect)
+    for plan in plans:
+        target_columns(plan)
+
+
 def check_names(plans: Sequence[TablePlan], dialect: Dialect) -> None:
     """Raises NameCollision for any two names that would be one in this warehouse, naming both (EXACT-NAMES)."""
     targets: dict[str, TablePlan] = {}
