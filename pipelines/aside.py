@@ -7,7 +7,6 @@ folder of the pipeline's own landing: what it may read there it may read here.
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
@@ -15,15 +14,19 @@ from typing import TYPE_CHECKING, cast
 from syncline.connectors.errors import SynclineError
 from syncline.pipelines.check import LandingReader
 from syncline.pipelines.pipeline import Pipeline
+from syncline.pipelines.scratch import remove_left, scratch
 from syncline.sinks.keys import escaped
 from syncline.sinks.landing import Landing
 
 if TYPE_CHECKING:
+    from syncline.sinks.folder_store import FolderStore
     from syncline.sinks.object_store import Inventory
 
 ASIDE = "for=verify"
 """No pipeline's folder: an equals sign is escaped in those. Spectrum and COPY pass over names that begin with an
 underscore, so this one does not."""
+
+PURPOSE = "verify"
 
 _log = logging.getLogger(__name__)
 
@@ -33,18 +36,21 @@ def landing_aside(pipeline: Pipeline) -> Iterator[Landing]:
     if _reads_bucket(pipeline):
         yield pipeline.landing.below(_folder(pipeline))
         return
-    with tempfile.TemporaryDirectory(prefix="syncline-verify-") as folder:
-        yield Landing(folder)
+    with scratch(PURPOSE, pipeline) as folder:
+        yield Landing(str(folder))
 
 
 @contextmanager
-def cleared(pipeline: Pipeline) -> Iterator[None]:
+def cleared(pipeline: Pipeline, landing: Landing) -> Iterator[None]:
     """Removes what was set aside, by killed proofs as well: the caller holds the lease of the pipeline's proofs."""
+    if not _reads_bucket(pipeline):
+        remove_left(PURPOSE, pipeline, but=cast("FolderStore", landing.store).root)
+        yield
+        return
     try:
         yield
     finally:
-        if _reads_bucket(pipeline):
-            _clear(pipeline)
+        _clear(pipeline)
 
 
 def _clear(pipeline: Pipeline) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 RECENT_RUNS = 24
 
+SHARED_LEASES = {"rewind": "run"}
+"""Kinds of run that hold another kind's lease from beginning to end; each of the others has its own."""
+
 _BARS = "▁▂▃▄▅▆▇█"
 _MARKS = {"failed": "✗", "stopped": "■", "guarded": "!", "killed": "✗", "running": "…", "idle": "·"}
 
@@ -46,14 +49,15 @@ def runs_of(pipeline: Pipeline, limit: int) -> dict[str, Json]:
 
 
 def settled(runs: Sequence[RunRecord]) -> list[RunRecord]:
-    """The runs, newest first, as they ended: one that still says "running" when the next of its kind began was killed,
-    for the lease lets only one run at a time."""
+    """The runs, newest first, as they ended: one that still says "running" when the next one under its lease began was
+    killed, for the lease lets only one at a time."""
     later, found = set[str](), []
     for run in runs:
         kind = str(run.report.get("kind", "run"))
-        died = run.status == "running" and kind in later
+        lease = SHARED_LEASES.get(kind, kind)
+        died = run.status == "running" and lease in later
         found.append(replace(run, status="killed") if died else run)
-        later.add(kind)
+        later.add(lease)
     return found
 
 

@@ -12,7 +12,6 @@ everything from there on again. What was sealed after the run stays in the landi
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,6 +28,7 @@ from syncline.pipelines.loading import carry_out, unit_of
 from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.replay import UNKNOWN, Score, compose, is_whole, plan_of, play_into
 from syncline.pipelines.report import RunReport
+from syncline.pipelines.scratch import remove_left, scratch
 from syncline.pipelines.task import NEVER
 from syncline.sinks.duckdb import DuckDB
 from syncline.sinks.manifest import Manifest
@@ -60,9 +60,10 @@ def rewind(
         FenceLost: another run committed meanwhile; nothing was written.
     """
     context = Context(pipeline, new_report(pipeline, "rewind", seams), events, stop, allow_deletes, seams=seams)
-    with recorded(context), tempfile.TemporaryDirectory(prefix="syncline-rewind-") as folder:
+    with recorded(context), scratch("rewind", pipeline) as folder:
+        remove_left("rewind", pipeline, but=folder)
         score, whole = compose(pipeline, to, all_sealed=False), compose_whole(pipeline)
-        file = Path(folder) / "then.duckdb"
+        file = folder / "then.duckdb"
         then = DuckDB(file)
         try:
             play_into(pipeline, then, score, events=events, stop=stop, seams=seams)

@@ -162,7 +162,11 @@ def _looking(
         report = RunReport(new_run_id(started_at, seams.random), pipeline.name, started_at, "verify")
         context = Context(aside, report, events, stop, seams=seams, scope=scope_of(pipeline.name))
         try:
-            with context.state.lease(context.scope, LEASE_TTL_S) as lease, heartbeat(context, lease), cleared(pipeline):
+            with (
+                context.state.lease(context.scope, LEASE_TTL_S) as lease,
+                heartbeat(context, lease),
+                cleared(pipeline, landing),
+            ):
                 yield context
         finally:
             pipeline.warehouse.close()

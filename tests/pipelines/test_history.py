@@ -125,3 +125,10 @@ def test_run_that_never_ended_counts_as_killed_once_another_of_its_kind_came() -
     reload = replace(run(4, "running"), report={"kind": "reload"})
     runs = runs_of(stub_pipeline(state=StubState([run(5, "running"), reload, run(3, "running")])), 9)["runs"]
     assert [each["status"] for each in runs] == ["running", "running", "killed"]
+
+
+def test_a_rewind_that_never_ended_counts_as_killed_once_a_run_came() -> None:
+    """It holds the lease of a run from beginning to end; nobody may ever rewind again."""
+    killed = replace(run(3, "running"), report={"kind": "rewind"})
+    runs = runs_of(stub_pipeline(state=StubState([run(4, "done"), killed, run(2, "running")])), 9)["runs"]
+    assert [each["status"] for each in runs] == ["done", "killed", "killed"]
