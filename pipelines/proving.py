@@ -119,7 +119,7 @@ class Proving:
             return None
         for attempt in range(COUNTS_MAX):
             if attempt:
-                self.pause()
+                self.pause(name)
             self.look_up_truth()
             watermark = self.watermark(name)
             if watermark is None:
@@ -135,6 +135,8 @@ class Proving:
             if source is None:
                 return None
             proof = counted(name, watermark, buckets_of(edges, target, source))
+            differences = proof.comparison.differences
+            self.context.emit("stream_counted", stream=name, rows=proof.comparison.rows_source, differences=differences)
             # Above the watermark stand only rows that changed since, and those were left out: any other was put there.
             if proof.comparison.equal and not target[-1].rows:
                 return proof
@@ -150,8 +152,7 @@ class Proving:
         manifest = self.with_departed(landed, watermark)
         buckets = self.cells(schema, watermark)
         plan = self.stage(manifest, schema, watermark, mode="snapshot")
-        first = self.comparer.compare(plan, DIFFERING_KEYS_MAX)
-        self.context.warehouse.close()
+        first = self.compared(plan, manifest)
         proof = StreamProof(name, level, watermark, first, tuple(buckets), keyed=bool(schema.key))
         if sample is not None:
             return self.sampled(self.again(proof, schema), landed, sample)
@@ -221,7 +222,7 @@ class Proving:
             if latest.equal:
                 break
             if latest.extra and wait:
-                self.pause()
+                self.pause(name)
             latest = self.compare_keys(name, schema, keys_table(schema, (each.key for each in latest.examples)))
             before = self.truth[name].version
             self.look_up_truth()
@@ -242,14 +243,31 @@ class Proving:
         manifest = gathered.manifest("changes", watermark or horizon, "some keys")
         manifest = manifest.with_files((*gathered.files, *departed.files))
         plan = self.stage(manifest, schema, watermark or horizon)
+        return self.compared(plan, manifest)
+
+    def compared(self, plan: TablePlan, manifest: Manifest) -> Comparison:
+        """What is staged held against the target, told of before and after: it takes its time."""
+        self.context.emit("stream_staged", stream=plan.stream, rows=manifest.rows)
         found = self.comparer.compare(plan, DIFFERING_KEYS_MAX)
         self.context.warehouse.close()
+        self.context.emit(
+            "stream_compared",
+            stream=plan.stream,
+            rows=found.rows_source,
+            missing=found.missing,
+            extra=found.extra,
+            stale=found.stale,
+            different=found.different,
+            pending=found.pending,
+        )
         return found
 
-    def pause(self) -> None:
+    def pause(self, stream: str) -> None:
         """Until a deletion of a moment ago is told: it is pending, not a difference."""
+        wait_s = float(getattr(self.context.connector, "settling_lag_s", LAG_S)) + 1
+        self.context.emit("proof_paused", stream=stream, wait_s=wait_s)
         self.context.stop.check()
-        self.context.seams.sleep(float(getattr(self.context.connector, "settling_lag_s", LAG_S)) + 1)
+        self.context.seams.sleep(wait_s)
 
     # --- staging --------------------------------------------------------------------------------------------------
 
@@ -263,7 +281,8 @@ class Proving:
     ) -> TablePlan:
         stream = next(each for each in self.context.pipeline.streams if each.name == schema.name)
         task = make_reload(stream, schema, NEVER, watermark or self.context.connector.horizon())
-        plan = replace(table_plan(self.context, task, manifest.run_id), mode=mode)
+        # Under the proofs' own name, so that no run takes the staging tables for a dead run's: it may go on meanwhile.
+        plan = replace(table_plan(self.context, task, manifest.run_id), mode=mode, pipeline=self.context.scope)
         self.context.warehouse.load(plan, manifest, self.context.landing)
         return plan
 

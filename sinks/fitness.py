@@ -35,7 +35,7 @@ def check_fit(plan: TablePlan, layout: Layout, dialect: Dialect) -> None:
             continue
         hint = f"give it its type back, or drop the table; {_anew(plan)}"
         if own not in (SYNCED_AT_COLUMN, DELETED_AT_COLUMN):
-            hint = f"rename or drop the column; then `syncline verify {plan.pipeline} --repair` fills it anew"
+            hint = "rename or drop the column; then `syncline verify --repair` fills it anew"
         cause = f"somebody changed its type: {shown} does not hold instants of type {type}"
         raise ConfigError(OPERATION, f"{plan.target}.{own}", cause, hint)
 
@@ -69,4 +69,4 @@ def check_table(plan: TablePlan, views: Container[str], dialect: Dialect) -> Non
 
 
 def _anew(plan: TablePlan) -> str:
-    return f"`syncline reload {plan.pipeline} --stream {plan.stream}` makes the table anew"
+    return f"`syncline reload --stream {plan.stream}` makes the table anew"

@@ -23,8 +23,6 @@ import pyarrow as pa
 from syncline.connectors.connector import SliceKind, Tally
 from syncline.connectors.errors import (
     CommitUnknown,
-    CountMismatch,
-    DataError,
     FenceLost,
     SynclineError,
     Transient,
@@ -235,7 +233,7 @@ class Served:
         return self._attempt(attempt)
 
     def close(self) -> None:
-        self._loaded.clear()
+        self._tidy([each.staging.plan for each in self._loaded.values()])  # of a proof, or of a run that failed
         self._drop_session()
 
     # --- steps ----------------------------------------------------------------------------------------------------
@@ -275,7 +273,7 @@ class Served:
 
         self._backend.label(session, table, table.pipeline, table.run_id)
         home, place = self._backend.places()
-        self._ensure_staging(session, dialect, place)
+        self._ensure_staging(session, dialect, table)
         target = self._catalog(session, dialect).get(dialect.fold(table.target))
         collates = target is not None and target.collates
         staging = served_staging.Staging.of(table, manifest, home, place, dialect, collates)
@@ -289,11 +287,11 @@ class Served:
                 table_spelled = dialect.spelled(staging.table(kind))
                 loaded += self._backend.copy(session, table_spelled, layout, files, landing, kind)
         [(rows, incomplete, deletions, keys, least, largest)] = session.run(staging.measure())
-        check_staged(table, manifest, loaded, int(rows), int(incomplete or 0))
+        served_staging.check_staged(table, manifest, loaded, int(rows), int(incomplete or 0))
         superseded = int(rows) - int(keys)
         if superseded:
             changed = sum(session.change(staging.supersede(kind))[0] for kind in staging.kinds)
-            check_superseded(table, superseded, changed)
+            served_staging.check_superseded(table, superseded, changed)
         if (earlier := self._loaded.pop(table.stream, None)) is not None:  # a proof stages a stream more than once
             self._drop_staged(session, earlier, [staging.table(kind) for kind in staging.kinds])
         self._loaded[table.stream] = served_staging.Loaded(
@@ -305,11 +303,18 @@ class Served:
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
-    def _ensure_staging(self, session: Session, dialect: Dialect, place: Place) -> None:
-        from syncline.sinks import targets
+    def _ensure_staging(self, session: Session, dialect: Dialect, table: TablePlan) -> None:
+        """For a proof, which prepares nothing; what dead ones left goes."""
+        from syncline.sinks import served_staging, targets
 
-        if not self._has_staging and self._backend.tables(session, place) is None:
-            session.run(targets.create_schema(place, dialect))
+        if self._has_staging:
+            return
+        home, place = self._backend.places()
+        left = self._backend.tables(session, place)
+        living = [table.run_id, *(each.staging.plan.run_id for each in self._loaded.values())]
+        dead = served_staging.drop_dead(left or (), table.pipeline, living, home, place, dialect)
+        for statement in dead if left is not None else [targets.create_schema(place, dialect)]:
+            session.run(statement)
         self._has_staging = True
 
     def _catalog(self, session: Session, dialect: Dialect) -> Mapping[str, Layout]:
@@ -381,24 +386,3 @@ class Served:
         for kind in loaded.staging.kinds:
             if loaded.staging.table(kind) not in kept:
                 session.run(loaded.staging.drop(kind))
-
-
-def check_staged(table: TablePlan, manifest: Manifest, loaded: int, rows: int, incomplete: int) -> None:
-    """Raises CountMismatch unless COPY's count, the table's and the manifest's agree, DataError for a missing key."""
-    object = f"{table.stream}, run {manifest.run_id}"
-    if not loaded == rows == manifest.rows:
-        cause = f"{loaded} rows were copied and {rows} are staged, the manifest says {manifest.rows}"
-        raise CountMismatch("load manifest", object, cause, "reload the stream")
-    if incomplete:
-        raise DataError(
-            "load manifest",
-            object,
-            f"{incomplete} rows have no value in the key ({', '.join(table.key)})",
-            "choose a key whose columns always have a value",
-        )
-
-
-def check_superseded(table: TablePlan, expected: int, changed: int) -> None:
-    if expected != changed:
-        cause = f"{expected} older versions of keys were to go, {changed} did"
-        raise CountMismatch("de-duplicate staged rows", table.stream, cause, "run again; nothing was written")

@@ -23,6 +23,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from syncline.connectors.connector import DELETED_COLUMN, SEQUENCE_COLUMN, SliceKind
+from syncline.connectors.errors import CountMismatch, DataError
 from syncline.sinks import lattice
 from syncline.sinks.dialect import BYTEWISE, Dialect, Place, column, fill, number, text
 from syncline.sinks.manifest import Manifest
@@ -241,3 +242,24 @@ def drop_dead(
         table.this.meta["final"] = True
         drops.append(dialect.render(fill("DROP TABLE IF EXISTS staged", {"staged": table})))
     return drops
+
+
+def check_staged(table: TablePlan, manifest: Manifest, loaded: int, rows: int, incomplete: int) -> None:
+    """Raises CountMismatch unless COPY's count, the table's and the manifest's agree, DataError for a missing key."""
+    object = f"{table.stream}, run {manifest.run_id}"
+    if not loaded == rows == manifest.rows:
+        cause = f"{loaded} rows were copied and {rows} are staged, the manifest says {manifest.rows}"
+        raise CountMismatch("load manifest", object, cause, "reload the stream")
+    if incomplete:
+        raise DataError(
+            "load manifest",
+            object,
+            f"{incomplete} rows have no value in the key ({', '.join(table.key)})",
+            "choose a key whose columns always have a value",
+        )
+
+
+def check_superseded(table: TablePlan, expected: int, changed: int) -> None:
+    if expected != changed:
+        cause = f"{expected} older versions of keys were to go, {changed} did"
+        raise CountMismatch("de-duplicate staged rows", table.stream, cause, "run again; nothing was written")

@@ -15,8 +15,8 @@ from tests.proof.damage import counts, sql
 from tests.runner.world import World
 from tests.servers.postgres import PgAddress
 
-RELOAD = "`syncline reload crm --stream Account`"
-REPAIR = "`syncline verify crm --repair`"
+RELOAD = "`syncline reload --stream Account`"
+REPAIR = "`syncline verify --repair`"
 
 
 def look(world: World, **options: Any) -> VerifyReport:

@@ -14,6 +14,7 @@ from syncline.sinks.dialect import Place
 from syncline.sinks.landing import Landing
 from syncline.sinks.postgres_dialect import POSTGRES
 from syncline.sinks.redshift_dialect import REDSHIFT
+from syncline.sinks.served import Served
 from syncline.sinks.served_staging import drop_dead, prefix, table_name
 from syncline.sinks.snowflake_dialect import SNOWFLAKE
 from syncline.sinks.trial import Change, Trial, record, tombstone
@@ -43,7 +44,8 @@ def test_a_run_into_one_schema_leaves_the_staged_rows_of_a_run_into_another(addr
     )
     dead = trial.house.open()
     trial.stage(dead, Change([record("1")]))
-    dead.close()
+    assert isinstance(dead, Served)
+    dead._drop_session()  # a process that is killed tidies nothing up
     warehouse = production.house.open()
     unit = production.stage(warehouse, Change([record("1"), record("2")]))
     assert len(tables(address, staging)) == 2
