@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
-from syncline.pipelines.cli_parts import Session, load, pipeline_argument, print_json, reporting
+from syncline.pipelines.cli_parts import Session, following_runs, load, pipeline_argument, print_json, reporting
+
+if TYPE_CHECKING:
+    from syncline.pipelines.console import LogFormat
 
 
 def age(text: str) -> timedelta:
@@ -50,16 +54,21 @@ def expire(session: Session, pipeline: str, older_than: timedelta, beyond_replay
 @landing.command()
 @pipeline_argument
 @click.option("--dry-run", is_flag=True, help="Only show what would be merged.")
+@following_runs
 @reporting
 @click.pass_obj
-def compact(session: Session, pipeline: str, dry_run: bool) -> None:
+def compact(session: Session, pipeline: str, dry_run: bool, log_format: LogFormat) -> None:
     """Merge small files of committed runs into large ones.
 
     Of days that are over; all runs of a day become one. A day later their own files go.
     """
     from syncline.pipelines.compacting import compact as merge
+    from syncline.pipelines.console import following
 
-    _show(session, "compact", merge(load(pipeline), now=datetime.now(UTC), dry_run=dry_run))
+    found = load(pipeline)
+    with following(log_format) as events:
+        report = merge(found, now=datetime.now(UTC), dry_run=dry_run, events=events)
+    _show(session, "compact", report)
 
 
 @landing.command()

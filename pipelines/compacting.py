@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from syncline.pipelines.events import Event, Events, Quiet
 from syncline.pipelines.landing_runs import Known, held, known_runs, past_grace
 from syncline.sinks.compaction import compact_runs
 from syncline.sinks.manifest import Manifest
@@ -40,8 +41,11 @@ class Work:
     past: tuple[Manifest, ...]
 
 
-def compact(pipeline: Pipeline, *, now: datetime, dry_run: bool = False) -> dict[str, Json]:
-    """Merges what can be merged and removes what was merged more than a day ago; returns what it was.
+def compact(
+    pipeline: Pipeline, *, now: datetime, dry_run: bool = False, events: Events | None = None
+) -> dict[str, Json]:
+    """Merges what can be merged and removes what was merged more than a day ago; returns what it was. Each group of
+    runs is told of once it is merged.
 
     With ``dry_run`` nothing is written, removed or leased, and the files there would be are an estimate.
 
@@ -64,11 +68,20 @@ def compact(pipeline: Pipeline, *, now: datetime, dry_run: bool = False) -> dict
         ]
         streams: dict[str, Json] = {}
         for work in todo:
-            after = [_merge(landing, group, renew, dry_run) for group in work.groups]
+            after = []
+            for group in work.groups:
+                after.append(_merge(landing, group, renew, dry_run))
+                _tell(events or Quiet(), pipeline, work, group, now)
             if not dry_run:
                 remove_runs(landing, work.past, renew)
             streams[work.stream] = _told(work, sum(after))
     return {"pipeline": pipeline.name, "dry_run": dry_run, "streams": streams}
+
+
+def _tell(events: Events, pipeline: Pipeline, work: Work, group: Sequence[Manifest], now: datetime) -> None:
+    rows, of = sum(run.rows for run in group), sum(len(each) for each in work.groups)
+    fields: dict[str, Json] = {"stream": work.stream, "runs": len(group), "of": of, "rows": rows}
+    events.emit(Event("runs_merged", now, {"pipeline": pipeline.name, **fields}))
 
 
 def groups(holding: Holding, known: Known, today: date, file_bytes_max: int) -> Iterator[tuple[Manifest, ...]]:

@@ -45,6 +45,11 @@ _PHASES = {
     "stream_landed": "landed",
     "table_loaded": "staged",
     "committed": "committed",
+    "stream_counted": "counted",
+    "stream_staged": "comparing",
+    "stream_compared": "compared",
+    "proof_paused": "waiting",
+    "runs_merged": "merged",
 }
 
 
@@ -121,24 +126,31 @@ class Bars:
         elif event.name in ("stream_landed", "stream_resumed"):
             rows = _count(event, "rows") or 0
             self._progress.update(task, total=1, completed=1, rows=rows, phase=phase if rows else "nothing new")
-        elif event.name in ("table_loaded", "committed"):
+        elif event.name == "runs_merged":
+            done, total = _count(event, "runs") or 0, _count(event, "of")
+            self._progress.update(task, total=total, advance=done, phase=phase, unit="runs")
+        elif event.name == "stream_counted":
+            self._progress.update(task, total=1, completed=1, rows=_count(event, "rows") or 0, phase=phase)
+        elif event.name == "proof_paused":
+            self._progress.update(task, phase=f"waiting {event.fields['wait_s']:.0f} s for deletions to be told")
+        else:
             self._progress.update(task, phase=phase)
 
     def _task(self, name: str) -> TaskID:
         if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=None, phase="", rows=None)
+            self._tasks[name] = self._progress.add_task(name, total=None, phase="", rows=None, unit="rows")
         return self._tasks[name]
 
 
 class _Rows(ProgressColumn):
-    """``120,000 / 200,000 rows`` while reading, ``200,000 rows`` once landed."""
+    """``120,000 / 200,000 rows`` while reading, ``200,000 rows`` once landed; of upkeep ``9 / 12 runs``."""
 
     def render(self, task: Task) -> Text:
         if task.fields.get("rows") is not None:
             return Text(f"{task.fields['rows']:,} rows", style="green")
         if task.total is None:
             return Text(f"{task.completed:,.0f} rows", style="green")
-        return Text(f"{task.completed:,.0f} / {task.total:,.0f} rows", style="green")
+        return Text(f"{task.completed:,.0f} / {task.total:,.0f} {task.fields['unit']}", style="green")
 
 
 def _warning(event: Event) -> str:

@@ -24,7 +24,9 @@ class Event:
     """Something that happened in a run.
 
     ``name`` is a past participle ("run_started", "stream_planned", "stream_resumed", "request_retried", "rows_read",
-    "slice_landed", "stream_landed", "warehouse_connected", "table_loaded", "committed", "run_finished") or "warning".
+    "slice_landed", "stream_landed", "warehouse_connected", "table_loaded", "committed", "run_finished"; of a proof
+    "proof_started", "stream_counted", "stream_staged", "stream_compared", "proof_paused", "proof_finished"; of upkeep
+    "runs_merged") or "warning".
     ``at`` is aware, in UTC.
     ``fields`` survive ``json.dumps``: ``run_id``, ``pipeline``, ``stream``, ``rows``, ``rows_expected``, ``bytes``, ...
     """

@@ -39,8 +39,12 @@ class Sample:
             return Sample(count=int(found[1]))
         if found and found[2] and 0 < float(found[2]) <= 100:
             return Sample(share=float(found[2]) / 100)
+        cause = "it is neither a number nor a share of rows"
+        if found:
+            above = found[2] is not None and float(found[2]) > 100
+            cause = "there are no more rows than 100%" if above else "it is a sample of no rows"
         hint = "write a number of rows, as in 500, or a share, as in 5%"
-        raise ConfigError("read options", f"--sample {text!r}", "it is neither a number nor a share of rows", hint)
+        raise ConfigError("read options", f"--sample {text!r}", cause, hint)
 
 
 def sample_keys(context: Context, manifest: Manifest, schema: StreamSchema, sample: Sample) -> pa.Table:

@@ -127,6 +127,7 @@ def verify(
         raise ConfigError("verify", pipeline.name, cause, "the warehouse has to implement sinks.warehouse.Comparer")
     calls_before = pipeline.source.api_calls
     with _looking(pipeline, streams, events, stop, seams) as context:
+        context.emit("proof_started", level=level, streams=[each.name for each in context.pipeline.streams])
         proving = prepare(context, pipeline)
         proofs = prove_all(proving, level, sample)
         report = context.report
@@ -138,6 +139,7 @@ def verify(
             mended = {each.stream: each.comparison.differences for each in proofs if not each.comparison.equal}
             proofs = prove_again(proving, proofs)
         calls = pipeline.source.api_calls - calls_before
+        context.emit("proof_finished", equal=all(each.comparison.equal for each in proofs), api_calls=calls)
     warnings = [*report.warnings, *(text for each in report.streams.values() for text in each.warnings)]
     return VerifyReport(report.run_id, pipeline.name, calls, tuple(proofs), tuple(warnings), mended, runs)
 

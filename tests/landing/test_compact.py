@@ -567,3 +567,14 @@ def test_a_bucket_is_compacted_and_tells_the_same(crm: World, bucket_world: Buck
     assert len([key for key in bucket_world.listing() if key.endswith(".parquet")]) == 3
     assert not list((tmp_path / "tmp").glob("syncline-compact-*")), "downloads are gone"
     goes_on(crm)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_each_group_is_told_of_meanwhile(crm: World, dry_run: bool) -> None:
+    """Of a landing of months it takes its time."""
+    a_day(crm)
+    found = compacted(crm, events=crm.events, dry_run=dry_run)
+    told = [each.fields for each in crm.events.named("runs_merged")]
+    assert len(told) == found["groups"] > 0
+    assert sum(each["runs"] for each in told) == found["runs"]
+    assert {(each["stream"], each["of"]) for each in told} == {("Account", found["runs"])}

@@ -51,6 +51,23 @@ def test_bar_ends_full_and_says_how_far_the_rows_got() -> None:
     assert "nothing new" in seen(PLANNED, event("stream_landed", stream="Account", rows=0))
 
 
+def test_a_proof_says_what_it_does_while_nothing_is_read() -> None:
+    landed = [PLANNED, event("stream_landed", stream="Account", rows=1_990)]
+    staged = [*landed, event("stream_staged", stream="Account", rows=1_990)]
+    assert "comparing" in seen(*staged)
+    paused = [*staged, event("proof_paused", stream="Account", wait_s=61.0)]
+    assert "waiting 61 s for deletions to be told" in seen(*paused)
+    assert "compared" in seen(*paused, event("stream_compared", stream="Account", rows=1_990))
+    counted = seen(event("stream_counted", stream="Account", rows=1_990, differences=0))
+    assert "1,990 rows" in counted
+    assert "counted" in counted
+
+
+def test_merged_runs_are_counted() -> None:
+    merged = [event("runs_merged", stream="Account", runs=runs, of=12, rows=100) for runs in (5, 4)]
+    assert "9 / 12 runs" in seen(*merged)
+
+
 def test_warnings_are_printed_above_the_bars() -> None:
     assert "warning: Account: odd" in seen(PLANNED, event("warning", stream="Account", text="odd"))
     assert "warning: odd" in seen(event("warning", text="odd"))

@@ -126,10 +126,33 @@ def test_every_share_of_a_sample_is_drawn(world: World) -> None:
     assert report.to_json()["streams"]["Account"]["rows_share"] == 1.0
 
 
-@pytest.mark.parametrize("text", ["", "0", "-3", "0%", "101%", "many", "1.5"])
-def test_a_sample_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="sample"):
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        *((text, "neither a number nor a share") for text in ("", "-3", "many", "1.5")),
+        *((text, "a sample of no rows") for text in ("0", "00", "0%", "0.0 %")),
+        ("101%", "no more rows than 100%"),
+    ],
+)
+def test_a_sample_that_is_none_is_refused(text: str, cause: str) -> None:
+    with pytest.raises(ConfigError, match=f"--sample .*{cause}"):
         Sample.parse(text)
+
+
+@pytest.mark.parametrize("level", ["counts", "rows"])
+def test_it_tells_what_it_does_meanwhile(world: World, level: Level) -> None:
+    sql("INSERT INTO Account SELECT * REPLACE ('00199' AS Id) FROM Account WHERE Id = '001000003'")(world)
+    world.events.events.clear()
+    look(world, level=level)
+    told = [(each.name, each.fields.get("stream")) for each in world.events.events]
+    assert told[0] == ("proof_started", None)
+    assert told[-1] == ("proof_finished", None)
+    for name in ("stream_landed", "stream_staged", "stream_compared", "proof_paused"):
+        assert (name, "Account") in told
+    assert (("stream_counted", "Contact") in told) == (level == "counts")
+    first, again = (each.fields for each in world.events.named("stream_compared") if each.fields["stream"] == "Account")
+    assert (first["rows"], first["extra"], again["rows"], again["extra"]) == (25, 1, 0, 1)
+    assert {each.fields["wait_s"] for each in world.events.named("proof_paused")} == {61.0}
 
 
 def test_the_report_names_keys_columns_and_cells(world: World) -> None:
