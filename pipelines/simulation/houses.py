@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import json
 from collections import Counter
@@ -17,7 +16,7 @@ from syncline.connectors.errors import CommitUnknown, SynclineError, Transient
 from syncline.pipelines.simulation.process import LawBroken, Process
 from syncline.pipelines.simulation.seams import Secrets, require_no_secret
 from syncline.sinks.manifest import Manifest
-from syncline.sinks.memory import Memory, Storage
+from syncline.sinks.memory import Memory, State, Storage
 from syncline.sinks.warehouse import CommitCounts, CommitUnit, TablePlan, Warehouse, Watermark
 
 if TYPE_CHECKING:
@@ -101,10 +100,11 @@ class MemoryHouse:
         return Committed(marks, rows, {name: table.types for name, table in state.tables.items()})
 
     def keep(self) -> object:
-        return copy.deepcopy(self._storage.state)
+        return self._storage.state.copy()
 
     def restore(self, kept: object) -> None:
-        self._storage.state = copy.deepcopy(kept)  # type: ignore[assignment]
+        assert isinstance(kept, State)
+        self._storage.state = kept.copy()
 
     def leftovers(self) -> Sequence[str]:
         return ()

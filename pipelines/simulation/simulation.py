@@ -24,6 +24,7 @@ from typing import Any, Literal
 from obstore.store import MemoryStore
 
 from syncline.connectors.errors import SynclineError
+from syncline.connectors.secret import forgetting
 from syncline.pipelines import runner
 from syncline.pipelines.context import Seams
 from syncline.pipelines.events import Event
@@ -82,6 +83,7 @@ class Simulation:
         """What only a state knew of that is gone."""
         self._kept: object = None
         self._files = ExitStack()
+        self._files.enter_context(forgetting())  # each text is scrubbed of every secret: of thousands of histories'
         self._new_landing()
         self._new_state()
         make_house = make_house or (DuckHouse if history.house == "duckdb" else MemoryHouse)

@@ -6,7 +6,7 @@ import io
 import json
 from datetime import UTC, datetime
 
-from syncline.connectors.secret import Secret, scrub, scrubbed
+from syncline.connectors.secret import Secret, forgetting, scrub, scrubbed
 from syncline.pipelines.events import Event, JsonLines
 from syncline.pipelines.report import RunReport
 
@@ -17,6 +17,14 @@ def test_a_secret_is_found_however_it_was_escaped() -> None:
     Secret('p@ss/w\u00f6rd "x"\nsecond-line')
     for spelled in ('p@ss/w\u00f6rd "x"', "p%40ss%2Fw%C3%B6rd%20%22x%22", 'p@ss/w\\u00f6rd \\"x\\"', "second-line"):
         assert scrub(f"body: {spelled}!") == "body: ***!"
+
+
+def test_what_one_of_many_lives_wrapped_is_forgotten_after_it_and_nothing_else() -> None:
+    Secret("before-it")
+    with forgetting():
+        Secret("within-it")
+        assert scrub("before-it within-it") == "*** ***"
+    assert scrub("before-it within-it") == "*** within-it"
 
 
 def test_a_password_that_is_an_ordinary_word_renames_nothing() -> None:
