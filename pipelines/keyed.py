@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import syncline
 from syncline.connectors.connector import (
@@ -115,8 +116,9 @@ def versions_of(context: Context) -> dict[str, str]:
     return {**own, **getattr(context.connector, "versions", {})}
 
 
-def gather_keys(gathered: Gathered, keys: pa.Table, horizon: datetime) -> None:
-    """The records of these keys as they are now, and a tombstone for each key that did not come.
+def gather_keys(gathered: Gathered, keys: pa.Table, horizon: datetime, spared: pa.Table | None = None) -> pa.Table:
+    """The records of these keys as they are now, and a tombstone for each key that did not come; those of ``spared``
+    that did not come get none, and are returned.
 
     The tombstones' cursor is null, the oldest there is: a deletion whose instant is known outdoes it.
     """
@@ -125,12 +127,27 @@ def gather_keys(gathered: Gathered, keys: pa.Table, horizon: datetime) -> None:
 
     def noting(batches: Iterable[Batch]) -> Iterator[Batch]:
         for batch in batches:
+            if spared is not None and batch.deleted is not None:
+                batch = _but_deleted(batch, spared)
             found.append(pa.Table.from_batches([batch.records.select(list(schema.key))]))
             yield batch
 
     gathered.add("keys", "records", noting(read_keys(gathered.context, schema, keys, horizon)))
     gone = keys if not found else keys.join(pa.concat_tables(found), list(schema.key), join_type="left anti")
+    left = gone.slice(0, 0) if spared is None else gone.join(spared, list(schema.key), join_type="left semi")
+    if len(left):
+        gone = gone.join(left, list(schema.key), join_type="left anti")
     gathered.add("gone", "tombstones", _tombstones(schema, gone))
+    return left
+
+
+def _but_deleted(batch: Batch, spared: pa.Table) -> Batch:
+    """Without the deleted records of these keys: to a source that still shows them they are gone, too."""
+    names, rows = spared.column_names, batch.records.num_rows
+    places = pa.Table.from_batches([batch.records.select(names)]).append_column(_ROW, pa.arange(0, rows))
+    dropped = places.filter(batch.deleted).join(spared, names, join_type="left semi")[_ROW].combine_chunks()
+    kept = pc.invert(pc.is_in(pa.arange(0, rows), value_set=dropped))
+    return Batch(batch.records.filter(kept), None if batch.deleted is None else batch.deleted.filter(kept))
 
 
 def _tombstones(schema: StreamSchema, keys: pa.Table) -> Iterator[Batch]:

@@ -10,9 +10,12 @@ whose own cursor was damaged is mended as well. The watermark stays where it is;
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+
+import pyarrow as pa
 
 from syncline.connectors.connector import StreamSchema
 from syncline.connectors.errors import FenceLost
@@ -28,7 +31,7 @@ from syncline.pipelines.runner import REPLANS_MAX, describe, main_lease
 from syncline.pipelines.stop import StopSignal
 from syncline.pipelines.task import NEVER, make_reload, same_commit
 from syncline.sinks.manifest import Manifest
-from syncline.sinks.warehouse import Mark, TablePlan, Watermark
+from syncline.sinks.warehouse import Difference, Mark, TablePlan, Watermark
 from syncline.state.run_id import new_run_id
 
 
@@ -95,8 +98,12 @@ def _attempt(context: Context, proofs: Mapping[str, StreamProof], run_id: str) -
     for stream in streams:
         schema = uncursored(_filled(schemas[stream.name], truth[stream.name]))
         gathered = Gathered(context, schema, run_id, context.report.started_at)
-        gather_keys(gathered, keys_table(schema, (e.key for e in proofs[stream.name].comparison.examples)), horizon)
-        manifest = gathered.manifest("changes", horizon, f"{len(proofs[stream.name].comparison.examples)} keys")
+        examples = proofs[stream.name].comparison.examples
+        spared = gather_keys(
+            gathered, keys_table(schema, (e.key for e in examples)), horizon, twice(stream, schema, examples)
+        )
+        warn_of_spared(context, stream, spared)
+        manifest = gathered.manifest("changes", horizon, f"{len(examples)} keys")
         context.landing.seal(manifest)
         task = make_reload(stream, schema, NEVER, horizon)
         plans[stream.name] = replace(table_plan(context, task, run_id), mode="changes", must_exist=True)
@@ -107,6 +114,22 @@ def _attempt(context: Context, proofs: Mapping[str, StreamProof], run_id: str) -
     carry_out(context, unit, manifests)
     context.report.commits += 1
     _remember(context, truth, run_id, sorted(plans))
+
+
+def twice(stream: Stream, schema: StreamSchema, examples: Sequence[Difference]) -> pa.Table:
+    """The keys whose rows in the target are more than one, where a row that left the source stays and is marked."""
+    if stream.on_delete != "mark":
+        return keys_table(schema, ())
+    counts = Counter(each.key for each in examples)
+    return keys_table(schema, (each.key for each in examples if each.twice or counts[each.key] > 1))
+
+
+def warn_of_spared(context: Context, stream: Stream, spared: pa.Table) -> None:
+    """Of rows that are gone at the source, nobody but the user can say which one of a key is to be kept."""
+    if len(spared):
+        first = ", ".join(map(str, min((tuple(row.values()) for row in spared.to_pylist()), key=repr)))
+        text = f"{len(spared)} keys that left the source stand in {stream.target} more than once ({first} first)"
+        context.warn(f"{text}: delete all rows but one of each, then verify again", stream.name)
 
 
 def note(context: Context, stream: Stream, manifest: Manifest) -> None:

@@ -249,7 +249,7 @@ def difference(row: Sequence[Any], plan: TablePlan, columns: Sequence[str]) -> D
     width = len(shown_key(plan))
     kind, at, key, differ = KINDS.get(row[0], "extra"), row[1], tuple(row[2 : 2 + width]), row[2 + width :]
     if row[0] not in ("differs", "stale"):
-        return Difference(kind, key, at=at)
+        return Difference(kind, key, at=at, twice=row[0] == "double")
     return Difference(kind, key, tuple(name for name, so in zip(columns, differ, strict=True) if so), at)
 
 

@@ -28,7 +28,7 @@ def added(match: Match, found: Comparison, run: Callable[[str], Rows], most: int
     if not rows:
         return found
     count = int(rows[0][0])
-    own = [Difference("extra", tuple(row[2:]), at=row[1]) for row in rows]
+    own = [Difference("extra", tuple(row[2:]), at=row[1], twice=True) for row in rows]
     room = max(0, most - sum(each.kind == "extra" for each in found.examples))
     return replace(
         found,

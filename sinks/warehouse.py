@@ -191,12 +191,14 @@ class Difference:
 
     ``stale``: the target's row is an older version by its cursor. ``different``: it differs otherwise. ``extra``: the
     source does not have it, or the target has it twice. ``at`` is the row's cursor, the source's if it has one.
+    ``twice`` says so of a row beside its key's first.
     """
 
     kind: Kind
     key: tuple[Any, ...]
     columns: tuple[str, ...] = ()
     at: datetime | None = field(default=None, compare=False)
+    twice: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

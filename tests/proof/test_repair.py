@@ -66,6 +66,37 @@ def test_a_key_twice_that_left_the_source_leaves_the_target(world: World) -> Non
     assert world.equal()
 
 
+def test_marked_rows_twice_of_a_gone_key_are_named_and_hold_up_nothing_else(world: World) -> None:
+    """LOUD: which of them was right nobody knows, and what is marked must not be lost."""
+    world.streams = (Stream("Account", on_delete="mark"),)
+    world.run()
+    world.source.delete("Account", ["001000003", "001000004"])
+    world.clock.advance(minutes=20)
+    world.run()
+    again = "INSERT INTO Account SELECT * FROM Account WHERE Id = '{}'"
+    sql(
+        again.format("001000003"),
+        again.format("001000007"),
+        "UPDATE Account SET Name = 'forged' WHERE Id > '001000020'",
+        "UPDATE Account SET _syncline_deleted_at = NULL WHERE Id = '001000004'",
+        again.format("001000004"),
+    )(world)
+    report = mend(world)
+    assert not report.equal
+    assert {each.key for each in report.streams[0].comparison.examples} == {("001000003",), ("001000004",)}
+    (record,) = [each for each in world.pipeline().state.runs("crm", 5) if each.run_id in report.repair_runs]
+    (warning,) = record.report["streams"]["Account"]["warnings"]
+    assert (
+        "2 keys that left the source stand in Account more than once (001000003 first): delete all rows but" in warning
+    )
+    assert warning in [each.fields["text"] for each in world.events.named("warning")]
+    kept = "DELETE FROM Account WHERE Id = '{0}' AND rowid > (SELECT min(rowid) FROM Account WHERE Id = '{0}')"
+    sql(kept.format("001000003"), kept.format("001000004"))(world)
+    assert mend(world).equal
+    world.run()
+    assert prove(world).equal
+
+
 def test_many_keys_twice_are_guarded_and_a_reload_makes_them_one_as_well(world: World) -> None:
     """GUARDED-DELETE."""
     twice("true")(world)
