@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor
-from contextlib import AbstractContextManager, contextmanager
+from concurrent.futures import BrokenExecutor, CancelledError, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
 from syncline.connectors.connector import Extraction, Json, Portable, StreamSchema
 from syncline.connectors.errors import Transient
 from syncline.pipelines.checkpoint import Checkpoint, LandedSlice
+from syncline.pipelines.engine import Engine, SliceLost
 from syncline.pipelines.slices import SliceWork, land
 
 if TYPE_CHECKING:
@@ -31,33 +32,12 @@ if TYPE_CHECKING:
 LOST_MAX = 3
 """How often a slice is begun anew because its worker was lost: one that kills its workers must not kill them all."""
 
+LOOK_UP_S = 5.0
+
 LOST_HINT = (
     "run again: it goes on from here; look for what kills the workers, most often the kernel for want of memory "
     "(fewer `workers` take less). A script that calls run itself begins with: if __name__ == '__main__'"
 )
-
-
-class Engine(Protocol):
-    """Processes that work is handed to, through ``concurrent.futures.Executor``. Every method from any thread."""
-
-    rereads: bool
-    """Whether it may carry out an order twice without telling."""
-
-    def executor(self) -> AbstractContextManager[Executor]:
-        """One to submit an order to; opened at the first use. A lost worker shows as BrokenExecutor or CancelledError.
-
-        Raises:
-            Transient: it cannot be reached.
-        """
-        ...
-
-    def abort(self) -> None:
-        """Ends what is under way, soon; everything submitted from now on fails with BrokenExecutor."""
-        ...
-
-    def close(self) -> None:
-        """Gives back what was opened; waits for nothing that matters."""
-        ...
 
 
 class Readers(Protocol):
@@ -173,11 +153,15 @@ class Elsewhere:
         from syncline.pipelines.worker import carry_out
 
         work = order.work
+        object = f"{work.task.schema.name}, {work.slice.id}"
         for _ in range(1 + LOST_MAX):
             before()
             try:
                 with self.engine.executor() as executor:
-                    return executor.submit(carry_out, order).result()
+                    return self._awaited(executor.submit(carry_out, order), before)
+            except SliceLost as lost:
+                before()
+                raise Transient("read slice", object, str(lost), LOST_HINT) from lost
             except (BrokenExecutor, CancelledError):
                 with self._lock:
                     self.lost += 1
@@ -189,12 +173,20 @@ class Elsewhere:
         )
         raise Transient("read slice", object, cause, LOST_HINT)
 
+    def _awaited(self, future: Future[Told], before: Callable[[], None]) -> Told:
+        """The result; looks up at times, so that no run waits for ever on an engine that is gone (BOUNDED)."""
+        while not wait([future], LOOK_UP_S).done:
+            before()
+            if not self.engine.alive():
+                raise BrokenExecutor("the engine is gone")
+        return future.result()
+
     def _taken(self, told: Told, stream: str) -> LandedSlice:
         """What the worker tells, into report and log; its error raised as if it had happened here."""
         with self._lock:
             self.context.calls_elsewhere += told.api_calls
-        for wait in told.waits:
-            self.context.tell(wait)
+        for each in told.waits:
+            self.context.tell(each)
         for warning in told.warnings:
             self.context.warn(warning, stream)
         if told.error is not None:
@@ -220,6 +212,10 @@ def readers_of(context: Context) -> Iterator[Readers]:
 
 
 def _engine(name: str) -> Engine:
-    from syncline.pipelines.processes import Processes
+    if name == "processes":
+        from syncline.pipelines.processes import Processes
 
-    return Processes()
+        return Processes()
+    from syncline.pipelines.dask_engine import Dask, address_of
+
+    return Dask(address_of(name))

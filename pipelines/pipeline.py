@@ -120,9 +120,9 @@ class Pipeline:
     ``commit="together"`` commits all streams of a run in one transaction (ONE-TRANSACTION); ``"each"`` commits each
     stream as soon as it is loaded. ``delete_share_max`` is the share of a table's rows that a run may delete
     (GUARDED-DELETE). ``workers`` is how many slices are read at once; left out, one a core, from 2 to 4.
-    ``executor`` is who reads them: ``"threads"`` of the run's own process, or ``"processes"`` on this machine, which
-    make connector and landing anew. ``digest_rows_max`` is how many rows of the overlap are remembered, so that reading
-    them again costs the warehouse nothing (IDLE-IS-FREE).
+    ``executor`` is who reads them: ``"threads"`` of the run's own process, ``"processes"`` on this machine, or the
+    workers of a cluster, ``"dask://host:port"``; these make connector and landing anew. ``digest_rows_max`` is how many
+    rows of the overlap are remembered, so that reading them again costs the warehouse nothing (IDLE-IS-FREE).
     """
 
     name: str
@@ -163,10 +163,10 @@ class Pipeline:
             "commit": check.one_of("commit", commit, ("together", "each")),
             "delete_share_max": check.between("delete_share_max", delete_share_max, 0, 1),
             "workers": check.between(
-                "workers", default_workers() if workers is None else workers, 1, WORKERS_MAX, whole=True
+                "workers", default_workers(executor) if workers is None else workers, 1, WORKERS_MAX, whole=True
             ),
             "digest_rows_max": check.between("digest_rows_max", digest_rows_max, 0, 10_000_000, whole=True),
-            "executor": check.one_of("executor", executor, ("threads", "processes")),
+            "executor": check.executor(executor),
             "landing": _default_landing() if landing is None else landing,
             "warehouse": _default_warehouse(name) if warehouse is None else warehouse,
             "state": _default_state() if state is None else state,
@@ -194,8 +194,13 @@ class Pipeline:
         return tuple(stream for stream in self.streams if not names or stream.name in names)
 
 
-def default_workers() -> int:
-    """One a core this process may use, from 2 to 4: more than cores costs memory and CPU time (measured)."""
+def default_workers(executor: str = "threads") -> int:
+    """One a core this process may use, from 2 to 4: more than cores costs memory and CPU time (measured).
+
+    As many as may be where the cores are a cluster's: it gives slices to its workers as they come free.
+    """
+    if executor not in ("threads", "processes"):
+        return WORKERS_MAX
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
     return min(4, max(2, usable))
 
@@ -317,6 +322,17 @@ class _Check:
             self.fail(
                 "source", f"a {type(source).__name__} is not a connector", "pass one, as in Salesforce.from_env()"
             )
+
+    def executor(self, value: object) -> str:
+        if not isinstance(value, str) or not value.startswith("dask:"):
+            return self.one_of("executor", value, ("threads", "processes", "dask://host:port"))
+        from syncline.pipelines.dask_engine import address_of
+
+        try:
+            address_of(value)
+        except ConfigError as error:
+            self.fail("executor", error.cause, error.hint)
+        return value
 
     def portable(self, source: Connector, landing: Landing) -> None:
         """Workers in other processes make both anew; what cannot be is refused before anything is read."""

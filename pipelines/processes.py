@@ -41,6 +41,10 @@ class Processes:
             raise
         self._give_back(pool)
 
+    def alive(self) -> bool:
+        """A pool tells by itself when its process is lost."""
+        return True
+
     def abort(self) -> None:
         with self._lock:
             self._aborted = True

@@ -32,6 +32,7 @@ TOKEN = "a-token-nobody-may-see"
 class Desk:
     folder: Path
     patch: pytest.MonkeyPatch
+    executor: str = "processes"
     clock: Clock = field(default_factory=lambda: Clock(START))
     events: Collected = field(default_factory=Collected)
 
@@ -39,8 +40,8 @@ class Desk:
         stamps = [START - timedelta(days=1, seconds=rows - number) for number in range(rows)]
         table = pa.table(
             {
-                "Id": pa.array([f"{number:05}" for number in range(rows)]),
-                "Name": pa.array([f"{name} {number}" for number in range(rows)]),
+                "Id": pa.array([f"{number:05}" for number in range(rows)], pa.string()),
+                "Name": pa.array([f"{name} {number}" for number in range(rows)], pa.string()),
                 "Stamp": pa.array(stamps, pa.timestamp("us", "UTC")),
             }
         )
@@ -57,7 +58,7 @@ class Desk:
             "warehouse": DuckDB(str(self.folder / "crm.duckdb")),
             "state": SqliteState(self.folder / "state.db", clock=self.clock),
             "workers": 2,
-            "executor": "processes",
+            "executor": self.executor,
             **changed,
         }
         return Pipeline("crm", **parts)
@@ -68,11 +69,11 @@ class Desk:
     @contextmanager
     def gate(self, decide: Callable[[Arrival], None]) -> Iterator[Gate]:
         with Gate(decide) as gate:
-            self.patch.setenv("SHELF_GATE", gate.address)
+            (self.folder / "gate").write_text(gate.address)
             try:
                 yield gate
             finally:
-                self.patch.delenv("SHELF_GATE")
+                (self.folder / "gate").unlink()
 
     def rows(self, name: str = "Account") -> list[tuple[str, str]]:
         with duckdb.connect(str(self.folder / "crm.duckdb"), read_only=True) as connection:

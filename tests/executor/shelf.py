@@ -32,7 +32,7 @@ by itself must not pass for one that was ended."""
 
 
 class Shelf:
-    """The connector. ``SHELF_TOKEN`` is its credential, read where it is made; ``SHELF_GATE`` is ``host:port``."""
+    """The connector. ``SHELF_TOKEN`` is its credential, read where it is made. A file ``gate`` holds ``host:port``."""
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
@@ -65,6 +65,20 @@ class Shelf:
         with pa.memory_map(str(self.folder / f"{name}.arrow")) as data:
             return pa.ipc.open_file(data).read_all()
 
+    def at_the_gate(self, slice: str, point: str) -> str:
+        """Tells the gate who reads what, and waits for its word; "go" where there is no gate."""
+        gate = self.folder / "gate"
+        if not gate.exists():
+            return "go"
+        host, _, port = gate.read_text().partition(":")
+        with socket.create_connection((host, int(port)), PATIENCE_S) as line:
+            line.settimeout(2 * PATIENCE_S)
+            line.sendall(json.dumps([os.getpid(), slice, point]).encode() + b"\n")
+            word = line.makefile().readline().strip()
+        if not word:
+            raise ConfigError("read", slice, "the gate went away", "")
+        return word
+
 
 @dataclass
 class ShelfExtraction:
@@ -90,7 +104,7 @@ class ShelfExtraction:
     def warnings(self) -> Sequence[str]:
         """Asked for by a worker once the slice has landed and before the run is told of it."""
         if self.read_last is not None:
-            at_the_gate(self.read_last.id, "landed")
+            self.source.at_the_gate(self.read_last.id, "landed")
         return ("the shelf creaks",)
 
     def slices(self, resume: Json | None, remember: Callable[[Json], None]) -> Iterator[Slice]:
@@ -104,7 +118,7 @@ class ShelfExtraction:
         rows = self.rows.slice(slice.params["first"], slice.rows_expected).combine_chunks()
         for number, part in enumerate(rows.to_batches(max_chunksize=SLICE_ROWS // 2)):
             if number == 1:
-                self.obey(at_the_gate(slice.id, "reading"))
+                self.obey(self.source.at_the_gate(slice.id, "reading"))
             yield Batch(part)
         self.read_last = slice
 
@@ -117,21 +131,6 @@ class ShelfExtraction:
 
     def close(self, outcome: Outcome, left: Json | None = None) -> None:
         """Nothing was created."""
-
-
-def at_the_gate(slice: str, point: str) -> str:
-    """Tells the gate who reads what, and waits for its word; "go" where there is no gate."""
-    address = os.environ.get("SHELF_GATE")
-    if not address:
-        return "go"
-    host, _, port = address.partition(":")
-    with socket.create_connection((host, int(port)), PATIENCE_S) as line:
-        line.settimeout(2 * PATIENCE_S)
-        line.sendall(json.dumps([os.getpid(), slice, point]).encode() + b"\n")
-        word = line.makefile().readline().strip()
-    if not word:
-        raise ConfigError("read", slice, "the gate went away", "")
-    return word
 
 
 @dataclass(frozen=True)

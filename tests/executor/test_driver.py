@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,40 +51,43 @@ if __name__ == "__main__":
 """
 
 
-def start(desk: Desk, executor: str) -> subprocess.Popen[bytes]:
+def start(desk: Desk) -> subprocess.Popen[bytes]:
     script = desk.folder / "sync.py"
     script.write_text(SCRIPT)
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.Popen([sys.executable, str(script), str(desk.folder), executor], env=environment)
+    return subprocess.Popen([sys.executable, str(script), str(desk.folder), desk.executor], env=environment)
 
 
-def lose_and_resume(desk: Desk, executor: str) -> None:
-    """Kills the run while two workers hold the last two slices, and runs it again."""
+def lose_and_resume(desk: Desk, then: Callable[[Arrival], None]) -> None:
+    """Kills the run while two workers hold the last two slices; ``then`` befalls those; and runs it again."""
     table = desk.fill("Account", 40)
-    driver: list[subprocess.Popen[bytes]] = []
-    at_the_end = threading.Barrier(3)
+    held, killed = threading.Barrier(3), threading.Event()
 
     def decide(arrival: Arrival) -> None:
-        if arrival.slice < "Account-0020":
+        if arrival.slice < "Account-0020" or killed.is_set():
             go(arrival)
             return
-        at_the_end.wait(PATIENCE_S)
-        arrival.wait_end()
+        held.wait(PATIENCE_S)
+        killed.wait(PATIENCE_S)
+        then(arrival)
 
     with desk.gate(decide):
-        driver.append(start(desk, executor))
-        at_the_end.wait(PATIENCE_S)
-        driver[0].kill()
-        assert driver[0].wait(PATIENCE_S) == -signal.SIGKILL
+        driver = start(desk)
+        held.wait(PATIENCE_S)
+        driver.kill()
+        assert driver.wait(PATIENCE_S) == -signal.SIGKILL
+        killed.set()
     desk.clock.advance(minutes=5)  # the dead run's lease has expired
     with desk.gate(go) as gate:
-        report = desk.run(desk.pipeline(executor=executor))
+        report = desk.run()
     assert report.resumed, "VALUE-RESUME"
     assert sorted(gate.slices_read()) == ["Account-0020", "Account-0030"]
     desk.require_equal(table)
-    desk.require_landed_once()
+    named = desk.manifest().files
+    assert len({entry.slice for entry in named}) == len(named) == 4, "SEALED-MANIFEST"
 
 
 @pytest.mark.checkout
 def test_a_killed_run_takes_its_workers_with_it_and_the_next_one_goes_on(desk: Desk) -> None:
-    lose_and_resume(desk, "processes")
+    lose_and_resume(desk, Arrival.wait_end)
+    desk.require_landed_once()
