@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from syncline.sinks import staging, targets
+from syncline.connectors.errors import ConfigError
+from syncline.sinks import fitness, staging, targets
 from syncline.sinks.dialect import DUCKDB, Place, fill, text
 from syncline.sinks.duckdb_session import Session
 from syncline.sinks.duckdb_settings import Settings
@@ -39,8 +40,12 @@ def compact(session: Session, plans: Sequence[TablePlan], place: Place) -> None:
 def maintain(session: Session, tables: Sequence[str], place: Place, settings: Settings) -> Maintenance:
     """Vacuums the file: DuckDB has no way to do it for one table. The file gets no smaller, but has room inside.
 
-    A table of one row group, 122,880 rows, may stay as it is.
+    A table of one row group, 122,880 rows, may stay as it is. Raises ConfigError for a view under a target's name.
     """
+    views = {DUCKDB.fold(name) for (name,) in session.run(fitness.select_views(place, DUCKDB))}
+    for table in tables:
+        if DUCKDB.fold(table) in views:
+            raise ConfigError("maintain table", table, "a view has the target's name", "rename or drop the view")
     shown = targets.layouts(session.run(targets.select_columns(place, DUCKDB)), DUCKDB)
     tables = [table for table in (*tables, WATERMARKS_TABLE, RUNS_TABLE) if DUCKDB.fold(table) in shown]
     before = [_dead_rows(session, table, place)[0] for table in tables]

@@ -36,11 +36,13 @@ class PostgresSession:
 
     def __init__(self, connection: Mapping[str, Any], shown: str, count: Callable[[], None]) -> None:
         self._shown, self._count = shown, count
+        self._passed_over: list[str] = []
         count()
         try:
             self._connection = psycopg.connect(**connection, autocommit=True, prepare_threshold=None)
         except psycopg.Error as error:
             raise refused(error, shown) from error
+        self._connection.add_notice_handler(self._note)
         version = self._connection.info.server_version
         if version < VERSION_MIN:
             self.close()
@@ -54,7 +56,11 @@ class PostgresSession:
     def run(self, statement: str) -> list[tuple[Any, ...]]:
         self._count()
         with self._told(statement):
+            self._passed_over.clear()
             cursor = self._connection.execute(statement.encode())
+            if self._passed_over and statement.startswith("VACUUM"):
+                cause = scrub("; ".join(self._passed_over))
+                raise ConfigError("run VACUUM", self._shown, cause, _HINT_OWNER)
             return cursor.fetchall() if cursor.description else []
 
     def change(self, statement: str) -> tuple[int, ...]:
@@ -105,6 +111,11 @@ class PostgresSession:
         with suppress(psycopg.Error):
             self._connection.close()
 
+    def _note(self, notice: psycopg.errors.Diagnostic) -> None:
+        """VACUUM warns of a table it passes over, for lack of a right or because it is none, and succeeds (manual)."""
+        if notice.severity_nonlocalized == "WARNING":
+            self._passed_over.append(notice.message_primary or "")
+
     @contextmanager
     def _told(self, statement: str) -> Iterator[None]:
         try:
@@ -118,6 +129,7 @@ _UNSETTLED = ("08", "40003", "57P")
 the transaction stands or not (PostgreSQL manual, appendix A)."""
 
 _HINT_RIGHTS = "grant what docs/warehouses.md lists for Postgres"
+_HINT_OWNER = "run it as the owner of the tables; a view under a target's name has to be renamed or dropped"
 _HINT_UNIQUE = (
     "run again if another program wrote that row meanwhile; if the constraint was added to the table, drop it"
 )

@@ -558,6 +558,16 @@ def test_deleted_rows_are_compacted_once_they_are_many(path: Path, trial: Trial,
     assert len(trial.rows()) == 4_000
 
 
+def test_upkeep_refuses_a_view_under_a_target_s_name(path: Path, trial: Trial) -> None:
+    trial.run(Change([record("1")]))
+    with duckdb.connect(str(path)) as other:
+        other.execute("ALTER TABLE Account RENAME TO Theirs; CREATE VIEW Account AS FROM Theirs")
+    warehouse = DuckDB(path)
+    with pytest.raises(ConfigError, match="maintain table: Account: a view"):
+        warehouse.maintain(["Account"])
+    warehouse.close()
+
+
 @pytest.mark.parametrize("settled", [True, False], ids=["nothing else to write", "a commit not yet in the file"])
 def test_upkeep_clears_what_commits_leave_and_makes_room_in_the_file(path: Path, trial: Trial, settled: bool) -> None:
     """A checkpoint that has nothing to write vacuums nothing, so that one written before must not hinder it."""
