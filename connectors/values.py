@@ -30,10 +30,11 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 class Misfit(ValueError):
-    """A value that a type cannot hold exactly. ``value`` is shown shortened."""
+    """A value that a type cannot hold exactly. ``value`` is shown shortened, ``why`` where it does not show itself."""
 
-    def __init__(self, value: object, type: pa.DataType) -> None:
-        super().__init__(f"the value {value!r:.80} does not fit {'json' if type == JSON else type}")
+    def __init__(self, value: object, type: pa.DataType, why: str = "") -> None:
+        shown = f"the value {value!r:.80} does not fit {'json' if type == JSON else type}"
+        super().__init__(f"{shown}: {why}" if why else shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,8 +279,9 @@ def _converted(value: object, type: pa.DataType, rule: _Rule, parse: bool) -> ob
         return value
     try:
         return rule.convert(value, parse)
-    except (ValueError, OverflowError, ArithmeticError, TypeError):
-        raise Misfit(value, type) from None
+    except (ValueError, OverflowError, ArithmeticError, TypeError) as error:
+        # What is wrong with a document may stand far behind what is shown of it.
+        raise Misfit(value, type, str(error) if type == JSON else "") from None
 
 
 def _first_misfit(values: Sequence[object], type: pa.DataType) -> Misfit:

@@ -203,6 +203,20 @@ def test_an_arrow_type_has_one_form(type: pa.DataType, held: pa.DataType | None)
     assert canonical(type) == held
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"n":"' + "x" * 90 + '","a":1,"a":2}', "one name twice"),
+        ('{"n":"' + "x" * 90 + '",}', "char 98"),
+        ("[" * 10_000 + "]" * 10_000, "nested too deep"),
+        ('{"n":"' + "x" * 90 + '","a":NaN}', "NaN is no number"),
+    ],
+)
+def test_what_is_wrong_with_a_document_is_said_though_it_stands_far_behind_loud(text: str, why: str) -> None:
+    with pytest.raises(Misfit, match=why):
+        to_array([text], JSON, parse=False)
+
+
 def test_text_of_what_is_nested_keeps_its_order_and_its_letters() -> None:
     assert text_of({"z": "é", "a": {1: (2, 3)}}) == '{"z":"é","a":{"1":[2,3]}}'
 
