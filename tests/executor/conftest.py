@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +25,7 @@ from tests.executor.shelf import Arrival, Gate, Shelf
 from tests.runner.world import Clock, Collected
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+HALF_HOUR = timedelta(minutes=30)
 TOKEN = "a-token-nobody-may-see"
 
 
@@ -36,12 +37,16 @@ class Desk:
     clock: Clock = field(default_factory=lambda: Clock(START))
     events: Collected = field(default_factory=Collected)
 
-    def fill(self, name: str, rows: int) -> pa.Table:
-        stamps = [START - timedelta(days=1, seconds=rows - number) for number in range(rows)]
+    def fill(self, name: str, rows: int, changed: Collection[int] = ()) -> pa.Table:
+        """So many rows, stamped a day ago; those at the ``changed`` places by another name, half an hour from the start
+        on."""
+        day = START - timedelta(days=1)
+        stamps = [START + HALF_HOUR if row in changed else day - timedelta(seconds=rows - row) for row in range(rows)]
+        names = [f"{name} {row} changed" if row in changed else f"{name} {row}" for row in range(rows)]
         table = pa.table(
             {
-                "Id": pa.array([f"{number:05}" for number in range(rows)], pa.string()),
-                "Name": pa.array([f"{name} {number}" for number in range(rows)], pa.string()),
+                "Id": pa.array([f"{row:05}" for row in range(rows)], pa.string()),
+                "Name": pa.array(names, pa.string()),
                 "Stamp": pa.array(stamps, pa.timestamp("us", "UTC")),
             }
         )
