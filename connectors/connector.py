@@ -62,9 +62,10 @@ class Window:
 class StreamSchema:
     """One stream as the source describes it (TYPES-FROM-SOURCE), narrowed by what the user asked for.
 
-    ``columns`` are in the source's order and spelling (EXACT-NAMES). ``key`` is empty for a stream without one;
-    ``cursor`` is ``None`` for a stream that must be read whole each run; ``cursors`` lists every column that could
-    serve, best first. ``deletes`` says how deletions can be seen:
+    ``columns`` are in the source's order and spelling (EXACT-NAMES); JSON documents are of type ``values.JSON``, their
+    texts in the form of ``values.json_text``: nobody behind a connector checks that again. ``key`` is empty for a
+    stream without one; ``cursor`` is ``None`` for a stream that must be read whole each run; ``cursors`` lists every
+    column that could serve, best first. ``deletes`` says how deletions can be seen:
 
     * ``"flagged"``: deleted records still come, marked, and a feed of purged keys may add to them;
     * ``"absent"``: only a whole read shows what is gone;

@@ -31,8 +31,9 @@ from syncline.connectors.connector import (
     Tally,
     Window,
 )
-from syncline.connectors.errors import ConfigError, CountMismatch, Transient
+from syncline.connectors.errors import ConfigError, CountMismatch, Transient, ValueOutOfType
 from syncline.connectors.names import unknown_stream
+from syncline.connectors.values import JSON, Misfit, to_array
 
 Rows: TypeAlias = Iterable[Mapping[str, object]] | pa.Table
 Key: TypeAlias = object
@@ -118,6 +119,8 @@ class Records:
         """Writes whole rows. A row without a cursor value is stamped now; a stamp in the past with a later
         ``visible_at`` is a late commit. The newest stamp of a key wins, whenever it becomes visible."""
         columns = self._collection(name).schema.columns
+        if isinstance(rows, pa.Table) and JSON in columns.types:
+            rows = rows.to_pylist()
         self._write(name, rows if isinstance(rows, pa.Table) else _table(name, rows, columns), LIVE, visible_at)
 
     def update(self, name: str, rows: Iterable[Mapping[str, object]], *, visible_at: datetime | None = None) -> None:
@@ -339,7 +342,20 @@ def _table(name: str, rows: Iterable[Mapping[str, object]], columns: pa.Schema) 
     unknown = {field for row in rows for field in row}.difference(columns.names)
     if unknown:
         raise ConfigError("write", name, f"no such columns: {', '.join(sorted(unknown))}", "declare them with alter()")
+    for column in columns:
+        if column.type == JSON:
+            rows = _with_documents(name, rows, column.name)
     return pa.Table.from_pylist(rows, columns)
+
+
+def _with_documents(name: str, rows: Sequence[Mapping[str, object]], column: str) -> list[Mapping[str, object]]:
+    """The rows with JSON in the form that every connector hands it over in: see ``values.json_text``."""
+    try:
+        texts = to_array([row.get(column) for row in rows], JSON, parse=False).to_pylist()
+    except Misfit as misfit:
+        hint = "give a JSON document, or declare the column as text"
+        raise ValueOutOfType("write", f"{name}.{column}", str(misfit), hint) from None
+    return [{**row, column: text} for row, text in zip(rows, texts, strict=True)]
 
 
 def _conformed(table: pa.Table, shape: pa.Schema) -> pa.Table:

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pytest
 
 from syncline.connectors import BATCH_ROWS_MAX, ConfigError, Records, Transient, Window
+from syncline.connectors.errors import ValueOutOfType
+from syncline.connectors.values import JSON
 from tests.connectors.reading import described, rows_of
 
 COLUMNS = pa.schema([("Id", pa.string()), ("Name", pa.string()), ("Changed", pa.timestamp("us", tz="UTC"))])
@@ -117,3 +119,17 @@ def test_a_query_language_is_refused(source: Records) -> None:
 
     with pytest.raises(ConfigError, match="no query language"):
         source.plan(replace(described(source, "Account"), where="Name = 'x'"), Window(None, START))
+
+
+def test_documents_have_their_one_form_and_what_is_none_is_refused_by_name_loud(clock: Clock) -> None:
+    columns = pa.schema([("Id", pa.string()), ("Doc", JSON)])
+    source = Records(clock=clock).add("Account", columns, key="Id")
+    source.insert("Account", [{"Id": "a", "Doc": '{"b": 1.50, "a": 2}'}, {"Id": "b", "Doc": {"b": [1], "a": None}}])
+    texts = pa.schema([("Id", pa.string()), ("Doc", pa.string())])
+    source.insert("Account", pa.Table.from_pylist([{"Id": "c", "Doc": ' "x" '}, {"Id": "d"}], texts))
+    held = ['{"a":2,"b":1.50}', '{"a":null,"b":[1]}', '"x"', None]
+    assert source.rows("Account")["Doc"].to_pylist() == held
+    for none in ("[1,]", "NaN", '{"a":1,"a":2}', '"\\ud800"'):  # DuckDB would take the first two, Postgres the third
+        with pytest.raises(ValueOutOfType, match=r"Account\.Doc"):
+            source.update("Account", [{"Id": "a", "Doc": none}])
+    assert source.rows("Account")["Doc"].to_pylist() == held
