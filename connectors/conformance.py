@@ -354,6 +354,14 @@ class ConnectorConformance(ResumeLaws):
         for _ in range(2):
             subject.connector.close()
 
+    def test_a_closed_connector_reads_again(self, subject: Subject) -> None:
+        """As the proof does that follows a repair."""
+        subject.world.insert(self.some(3))
+        held = subject.read_all().values(self.text)
+        subject.connector.close()
+        assert subject.read_all().values(self.text) == held
+        assert len(held) == 3
+
 
 def _forget(_: Json) -> None:
     """For tests that do not resume."""

@@ -218,7 +218,10 @@ class Connector(Protocol):
         ...
 
     def close(self) -> None:
-        """Gives back connections. Idempotent. May be called from another thread to break reads that hang."""
+        """Gives back connections. Idempotent. May be called from another thread to break reads that hang.
+
+        What is planned afterwards reads again: a repair closes the connector, and the proof after it asks the source.
+        """
         ...
 
 

@@ -108,7 +108,9 @@ class DltSource:
         return _Extraction(self, stream, window, described, described.bounds(stream, window))
 
     def close(self) -> None:
-        self._closed.set()
+        """Breaks what is being read; what is planned from now on is read again."""
+        closed, self._closed = self._closed, threading.Event()
+        closed.set()
 
     def _describe(self, name: str) -> DltStream:
         found, resources = self._resources()
@@ -154,7 +156,7 @@ class DltSource:
             try:
                 with opened(described.resource, described.hints, extraction.bounds) as items:
                     for rows in chunks(items, extraction.stream.name, CHUNK_ROWS_MAX):
-                        if self._closed.is_set():
+                        if extraction.closed.is_set():
                             raise Stopped("read", extraction.stream.name, "the connector was closed")
                         table = shape.table(rows)
                         if table is not None:
@@ -189,6 +191,7 @@ class _Extraction:
     described: DltStream
     bounds: Bounds | None
     shape: Shape = field(init=False)
+    closed: threading.Event = field(init=False)
     _id: str = field(default_factory=lambda: secrets.token_hex(4))
     _files: SliceFiles | None = None
 
@@ -196,6 +199,7 @@ class _Extraction:
         flag = self.described.hints.deleted_column
         names = self.stream.columns.names
         wanted = [*names, flag] if flag is not None and flag not in names else names
+        self.closed = self.source._closed
         self.shape = Shape(self.stream.name, self.described.types, self.described.declared, wanted)
 
     @property

@@ -103,6 +103,16 @@ def test_verify_names_a_document_that_differs(tickets: Tickets) -> None:
     assert [each.columns for each in proof.comparison.examples] == [("doc",)]
 
 
+def test_a_repair_mends_documents_and_proves_it_with_the_connector_that_it_closed(tickets: Tickets) -> None:
+    tickets.run()
+    held = tickets.documents()
+    tickets.world.query("UPDATE tickets SET doc = NULL WHERE id = '1'")
+    tickets.world.query("UPDATE tickets SET doc = 'null' WHERE id = '2'")
+    report = verify(tickets.pipeline(), repair=True, events=tickets.world.events, seams=tickets.world.seams())
+    assert (report.equal, report.repaired) == (True, {"tickets": 2})
+    assert tickets.documents() == held
+
+
 @pytest.mark.parametrize("text", ["{'a': 1}", "", '{"a":1,"a":2}'])
 def test_a_text_that_is_no_document_is_refused_by_name_loud(tickets: Tickets, text: str) -> None:
     tickets.put("4", text)
