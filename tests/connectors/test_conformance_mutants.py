@@ -11,7 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from syncline.connectors import Batch, Connector, Extraction, Forecast, Slice, StreamSchema, SynclineError, Window
+from syncline.connectors import (
+    Batch,
+    Connector,
+    Extraction,
+    Forecast,
+    Slice,
+    Stopped,
+    StreamSchema,
+    SynclineError,
+    Window,
+)
 from syncline.connectors.conformance import DECIMALS, INTEGERS, ConnectorConformance
 from syncline.connectors.connector import Json, Outcome
 from syncline.connectors.world import Subject, World
@@ -211,6 +221,18 @@ class InventsStreams(Mutant):
         return [replace(known, name=name) for name in names]
 
 
+class StaysClosed(Mutant):
+    shut = False
+
+    def close(self) -> None:
+        self.shut = True
+
+    def plan(self, stream: StreamSchema, window: Window) -> Extraction:
+        if self.shut:
+            raise Stopped("read", stream.name, "the connector was closed")
+        return Mutant.plan(self, stream, window)
+
+
 EXPECTED: dict[type[Mutant], str] = {
     DropsARow: "test_the_forecast_counts_the_rows_that_come_counted_hops",
     ForgetsASlice: "test_rows_that_share_a_stamp_are_all_read_complete_window",
@@ -231,6 +253,7 @@ EXPECTED: dict[type[Mutant], str] = {
     GivesOneIdToDifferentSlices: "test_the_forecast_counts_the_rows_that_come_counted_hops",
     AnnouncesWrongly: "test_a_narrowed_stream_gives_only_its_columns",
     ReadsOnlyOnce: "test_a_slice_reads_the_same_again",
+    StaysClosed: "test_a_closed_connector_reads_again",
     InventsStreams: "test_an_unknown_stream_is_an_error_that_names_the_nearest",
 }
 
