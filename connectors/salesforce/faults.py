@@ -93,6 +93,9 @@ RULES: Final = (
         busy=True,
     ),
     Rule("quota", "2.6: a limit that says no more", codes=frozenset({"REQUEST_LIMIT_EXCEEDED"})),
+    Rule(
+        "quota", "4.4: jobs or bytes of results of the last 24 h", codes=frozenset({"ExceededQuota", "EXCEEDED_QUOTA"})
+    ),
     Rule("smaller", "2.6: needs a smaller window, not another try", codes=frozenset({"QUERY_TIMEOUT"})),
     Rule(
         "restart",
@@ -170,7 +173,9 @@ def error_of(operation: str, object: str, answer: Answer, retry_after_s: float |
         hint = "the new session was refused too: check the connected app's scopes and the user's API permission"
         return SignInError(operation, object, said, hint)
     if rule.verdict == "quota":
-        return QuotaReached(operation, object, said, "the org's requests of the last 24 h are used; run again later")
+        return QuotaReached(
+            operation, object, said, "what the org allows in 24 h is used; run again later, it goes on here"
+        )
     if rule.verdict == "final":
         hint = HINTS.get(answer.code) or STATUS_HINTS.get(answer.status, REFUSED_HINT)
         refused = Refused(operation, object, said, hint)

@@ -55,9 +55,11 @@ def test_an_ended_session_is_renewed_but_a_useless_one_is_not() -> None:
     assert isinstance(error_of("read", "Account", useless), SignInError)
 
 
-def test_the_daily_limit_ends_the_run_and_a_crowd_does_not() -> None:
-    total = Answer(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
-    assert isinstance(error_of("read", "Account", total), QuotaReached)
+def test_a_daily_limit_ends_the_run_and_a_crowd_does_not() -> None:
+    """QuotaReached keeps the job, so that a run that read 1 TB of results goes on the next day."""
+    for limit in ("REQUEST_LIMIT_EXCEEDED", "ExceededQuota"):
+        total = Answer(403, limit, "TotalRequests Limit exceeded.")
+        assert isinstance(error_of("read", "Account", total), QuotaReached)
     crowd = Answer(403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded.")
     error = error_of("read", "Account", crowd, 12.0)
     assert isinstance(error, SourceBusy)
