@@ -42,6 +42,9 @@ _SIGN_IN = Meaning(SignInError, "check the SNOWFLAKE_ variables of the way to si
 _JWT = Meaning(SignInError, _KEY)
 _TOKEN = Meaning(SignInError, "the token has ended or is not accepted: make a new one")
 _VALUE = Meaning(ValueOutOfType, "a value does not fit its column's type exactly")
+_DOCUMENT = Meaning(
+    ValueOutOfType, "a value is larger than a column holds, or no JSON: leave it out with exclude=[...]"
+)
 _WIF = Meaning(SignInError, "check that this machine has the identity the user's WORKLOAD_IDENTITY names")
 _SETTING = Meaning(ConfigError, "check the SNOWFLAKE_ variables and the warehouse's settings")
 _HELD = Meaning(
@@ -86,6 +89,8 @@ MEANINGS: Mapping[int, Meaning] = {
         ConfigError, "a landed file is not where the stage looks: compare the stage's URL with the landing"
     ),
     **dict.fromkeys((100_035, 100_038, 100_039, 100_040, 100_046, 100_051, 100_071, 100_072, 100_078), _VALUE),
+    # Error parsing JSON; max LOB size exceeded (Snowflake, behavior change 1779).
+    **dict.fromkeys((100_069, 100_082), _DOCUMENT),
     100_067: Meaning(SynclineError, "a value is too large to fetch: report it with the query's id"),
 }
 

@@ -11,6 +11,7 @@ from syncline.sinks.conformance import WarehouseConformance
 from syncline.sinks.conformance_compare import ComparerLaws
 from syncline.sinks.conformance_doubles import DoublesLaws
 from syncline.sinks.conformance_history import RunHistoryLaws
+from syncline.sinks.conformance_maintain import MaintainerLaws
 from syncline.sinks.landing import Landing
 from syncline.sinks.redshift import Redshift
 from syncline.sinks.trial import House
@@ -21,7 +22,7 @@ if reason := lacking("Redshift"):
     pytest.skip(reason, allow_module_level=True)
 
 
-class TestRedshift(WarehouseConformance, ComparerLaws, DoublesLaws, RunHistoryLaws):
+class TestRedshift(WarehouseConformance, ComparerLaws, DoublesLaws, RunHistoryLaws, MaintainerLaws):
     @pytest.fixture
     def house(self) -> Iterator[House]:
         schema = schema_name().lower()

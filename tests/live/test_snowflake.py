@@ -13,6 +13,7 @@ from syncline.sinks.conformance import WarehouseConformance
 from syncline.sinks.conformance_compare import ComparerLaws
 from syncline.sinks.conformance_doubles import DoublesLaws
 from syncline.sinks.conformance_history import RunHistoryLaws
+from syncline.sinks.conformance_maintain import MaintainerLaws
 from syncline.sinks.landing import Landing
 from syncline.sinks.snowflake import Snowflake
 from syncline.sinks.trial import House
@@ -29,7 +30,7 @@ ROUTE: dict[str, Any] = {
 }
 
 
-class TestSnowflake(WarehouseConformance, ComparerLaws, DoublesLaws, RunHistoryLaws):
+class TestSnowflake(WarehouseConformance, ComparerLaws, DoublesLaws, RunHistoryLaws, MaintainerLaws):
     @pytest.fixture
     def house(self) -> Iterator[House]:
         schema = schema_name()

@@ -203,6 +203,17 @@ def test_a_constraint_that_is_looked_at_by_commit_only_undoes_it_all(place: Plac
     assert place.names() == ["Bob", "name", "name"]
 
 
+def test_a_reload_keeps_what_others_were_granted_and_made(place: Place) -> None:
+    place.ask("CREATE ROLE errors_analyst; GRANT SELECT ON {S}.account TO errors_analyst")
+    place.ask("CREATE VIEW {S}.names AS SELECT name FROM {S}.account")
+    place.trial.run(Change([record("1", "Ann", 5)], mode="snapshot", delete_share_max=1.0))
+    with psycopg.connect(place.proxy.upstream.dsn, autocommit=True) as admin:
+        assert admin.execute(place.filled("SELECT name FROM {S}.names")).fetchall() == [("Ann",)]
+        granted = "SELECT has_table_privilege('errors_analyst', %s, 'SELECT')"
+        assert admin.execute(granted, [f"{place.schema}.account"]).fetchall() == [(True,)]
+    place.ask("DROP OWNED BY errors_analyst; DROP ROLE errors_analyst")
+
+
 def test_a_view_on_a_column_that_must_widen_is_a_config_error_with_the_cure(place: Place) -> None:
     columns = COLUMNS.append(pa.field("Amount", pa.decimal128(18, 2)))
     place.trial.run(Change([{**record("1", "x", 2), "Amount": 1}], columns=columns))
