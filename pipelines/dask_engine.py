@@ -82,7 +82,7 @@ class Dask:
         """Takes back what no worker has begun; what one is reading it reads to its end, for nothing."""
         with self._lock:
             self._aborted = True
-            executor = self._executor
+            executor = self._executor if self.alive() else None  # a client that is closed says so by raising
         if executor is not None:
             executor.shutdown(wait=False)
 

@@ -34,6 +34,10 @@ LOST_MAX = 3
 
 LOOK_UP_S = 5.0
 
+HERE_ROWS_MAX = 2_000
+"""A window of no more rows, one page of most sources, is read here: a process that starts and signs in costs more, and
+a run that finds nothing or little new needs no cluster."""
+
 LOST_HINT = (
     "run again: it goes on from here; look for what kills the workers, most often the kernel for want of memory "
     "(fewer `workers` take less). A script that calls run itself begins with: if __name__ == '__main__'"
@@ -94,7 +98,7 @@ class Here:
 
 @dataclass(slots=True)
 class Elsewhere:
-    """By workers of an engine."""
+    """By workers of an engine; what is small, here (``HERE_ROWS_MAX``)."""
 
     context: Context
     engine: Engine
@@ -119,6 +123,9 @@ class Elsewhere:
     ) -> LandedSlice:
         from syncline.pipelines.worker import Order
 
+        rows = extraction.forecast.rows
+        if rows is not None and rows <= HERE_ROWS_MAX:
+            return Here(self.context).read(work, extraction, briefing, before, after)
         task = replace(work.task, base=replace(work.task.base, checkpoint=None))
         work = replace(work, task=task, mark=self.mark)
         landing = self.context.landing.recipe()

@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from syncline.pipelines import runner
+from syncline.pipelines import executor, runner
 from syncline.pipelines.context import Seams
 from syncline.pipelines.pipeline import Pipeline
 from syncline.pipelines.report import RunReport
@@ -108,4 +108,5 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setenv("SHELF_TOKEN", TOKEN)
+    monkeypatch.setattr(executor, "HERE_ROWS_MAX", -1)  # the tests' few rows go to workers
     return Desk(tmp_path, monkeypatch)

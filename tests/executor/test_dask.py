@@ -7,9 +7,12 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from distributed.cfexecutor import ClientExecutor
 
 from syncline.connectors.errors import ConfigError, Stopped, Transient
 from syncline.pipelines import dask_engine
@@ -147,6 +150,25 @@ def test_a_lost_scheduler_fails_the_run_and_the_next_one_goes_on(
         desk.run()
     assert gate.slices_read() == ["Account-0020"]
     desk.require_equal(table)
+
+
+def test_breaking_off_after_the_scheduler_was_lost_hides_no_first_error() -> None:
+    """LOUD: the error that ended the run is the one that is raised."""
+
+    class Closed:
+        status = "closed"
+
+        def submit(self, *_: object) -> None:
+            raise AssertionError("a closed client was used")
+
+        cancel = submit
+
+    engine = dask_engine.Dask("127.0.0.1:1")
+    engine._client = cast("Any", Closed())
+    engine._executor = ClientExecutor(engine._client)
+    engine.abort()
+    with pytest.raises(BrokenExecutor), engine.executor():
+        pass
 
 
 def test_a_scheduler_that_is_not_there_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from syncline.pipelines import Pipeline, runner
+from syncline.pipelines import Pipeline, executor, runner
 from syncline.pipelines.context import Seams
 from syncline.sinks import DuckDB, Landing
 from syncline.state import SqliteState
@@ -35,6 +35,7 @@ class Silent:
 
 
 if __name__ == "__main__":
+    executor.HERE_ROWS_MAX = -1
     folder = Path(sys.argv[1])
     now = datetime.fromisoformat((folder / "now").read_text())
     pipeline = Pipeline(

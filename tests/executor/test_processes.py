@@ -51,6 +51,20 @@ def test_an_increment_drops_what_the_mirror_knows_in_a_worker_as_well(desk: Desk
     assert report.warehouse_statements == 0
 
 
+def test_a_window_of_a_few_rows_is_read_by_the_run_itself(desk: Desk) -> None:
+    """An increment of a page costs no process; one row more and the slices go to workers."""
+    table = desk.fill("Account", 20)
+    desk.patch.setattr(executor, "HERE_ROWS_MAX", 20)
+    with desk.gate(go) as gate:
+        desk.run()
+        assert {each.pid for each in gate.arrivals} == {os.getpid()}
+        desk.require_equal(table)
+        desk.require_landed_once()
+        desk.fill("Contact", 21)
+        desk.run(desk.pipeline(streams=["Contact"]))
+    assert os.getpid() not in {each.pid for each in gate.arrivals if each.slice.startswith("Contact")}
+
+
 @pytest.mark.parametrize("point", ["reading", "landed"])
 def test_a_slice_whose_worker_is_killed_is_read_by_another_and_lands_once(desk: Desk, point: str) -> None:
     """COUNTED-HOPS, SEALED-MANIFEST: also where the lost worker had landed its file already."""
