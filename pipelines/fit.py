@@ -29,8 +29,14 @@ class RequiresFit(Protocol):
 
 
 def require_fit(pipeline: Pipeline, tasks: Sequence[Task]) -> None:
-    """Nothing is asked while each stream has the columns it had when it was committed last: an idle run stays quick."""
-    known = all(set(task.schema.columns.names) <= set(task.base.columns) for task in tasks)
+    """Nothing is asked while each stream has the columns, key and target it was committed with: idle runs stay quick.
+
+    A column that came to another type since is known only to the table there is.
+    """
+    known = all(
+        set(task.schema.columns.names) <= set(task.base.columns) and task.definition == task.base.definition
+        for task in tasks
+    )
     # The class is asked, not the object: an idle run must not touch the warehouse at all (IDLE-IS-FREE).
     if not known and issubclass(type(pipeline.warehouse), RequiresFit):
         assert isinstance(pipeline.warehouse, RequiresFit)

@@ -10,6 +10,7 @@ import pytest
 
 from syncline.connectors.errors import ConfigError, NameCollision
 from syncline.connectors.records import Records
+from syncline.connectors.values import JSON
 from syncline.pipelines.pipeline import Stream
 from syncline.pipelines.plan import plan
 from syncline.sinks.duckdb import DuckDB
@@ -39,6 +40,17 @@ def test_two_names_that_are_one_cost_no_reading(world: World) -> None:
             attempt(pipeline)
         assert pipeline.state.recall("crm") == {}, "nothing was landed"
         assert not list((world.folder / "landing").rglob("*.parquet"))
+
+
+def test_another_key_that_cannot_be_one_costs_no_reading_either(world: World) -> None:
+    """Its columns are known from the last commit, and a stream of another key is read whole."""
+    columns = pa.schema([("Id", pa.string()), ("Doc", JSON)])
+    source = Records(clock=world.clock).add("Ticket", columns, key="Id", rows=[{"Id": "1", "Doc": "{}"}])
+    world.run(world.pipeline(source=source, streams=(Stream("Ticket"),)))
+    landed = sorted((world.folder / "landing").rglob("*.parquet"))
+    with pytest.raises(ConfigError, match=r"Ticket\.Doc"):
+        world.run(world.pipeline(source=source, streams=(Stream("Ticket", key="Doc"),)))
+    assert sorted((world.folder / "landing").rglob("*.parquet")) == landed
 
 
 def test_a_warehouse_that_is_known_to_fit_is_not_asked_again_idle_is_free(
