@@ -46,7 +46,6 @@ _SCALARS = {
     pa.float64(): "double",
     pa.string(): "string",
     pa.large_string(): "string",
-    lattice.JSON: "string",
     pa.binary(): "binary",
     pa.large_binary(): "binary",
     pa.date32(): "date",
@@ -150,6 +149,8 @@ def _widened(stream: str, name: str, older: str, newer: str, run_id: str) -> str
 
 def glue_type(type: pa.DataType, object: str) -> str:
     """The Hive name of an Arrow type as the landing writes it (Glue Data Catalog, column types)."""
+    if lattice.is_json(type):
+        return "string"  # as which it lies there: ``lattice.landed``
     if type in _SCALARS:
         return _SCALARS[type]
     if pa.types.is_timestamp(type):

@@ -21,7 +21,7 @@ from syncline.pipelines.compacting import compact
 from syncline.pipelines.expiry import expire
 from syncline.pipelines.pipeline import Stream
 from syncline.pipelines.registering import register
-from syncline.sinks import glue
+from syncline.sinks import glue, lattice
 from syncline.sinks.glue_table import check_tables, columns_of, glue_type, table_name
 from tests.landing.worlds import BucketWorld, manifest_of
 from tests.runner.world import Clock, World, make_world
@@ -352,6 +352,8 @@ def test_tables_that_are_one_in_lower_case_are_refused_by_name_exact_names() -> 
         (pa.time64("us"), "bigint"),
         (pa.timestamp("us"), "timestamp"),
         (pa.list_(pa.string()), "array<string>"),
+        (lattice.JSON, "string"),
+        (pa.json_(pa.large_string()), "string"),
         (pa.map_(pa.string(), pa.int64()), "map<string,bigint>"),
         (pa.struct([("A", pa.int32())]), "struct<a:int>"),
     ],
