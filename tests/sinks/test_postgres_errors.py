@@ -129,26 +129,6 @@ def test_missing_rights_are_a_config_error_that_says_where_they_are_listed(addre
         admin.execute("DROP ROLE errors_reader")
 
 
-def test_a_table_that_upkeep_would_pass_over_in_silence_is_refused_loud(place: Place) -> None:
-    """VACUUM of another's table, or of a view, only warns; it must not look done."""
-    place.ask("CREATE ROLE errors_tender LOGIN PASSWORD 'tends-nothing'")
-    place.ask(
-        "GRANT USAGE ON SCHEMA {S} TO errors_tender; GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA {S} TO errors_tender"
-    )
-    upstream = place.proxy.upstream
-    tender = Postgres(replace(upstream, user="errors_tender", password="tends-nothing").dsn, place.schema)
-    with pytest.raises(ConfigError, match="account") as caught:
-        tender.maintain(["Account"])
-    tender.close()
-    assert "owner" in caught.value.hint
-    place.ask("DROP OWNED BY errors_tender; DROP ROLE errors_tender")
-    place.ask("ALTER TABLE {S}.account RENAME TO theirs; CREATE VIEW {S}.account AS SELECT * FROM {S}.theirs")
-    owner = Postgres(upstream.dsn, place.schema)
-    with pytest.raises(ConfigError, match="account"):
-        owner.maintain(["Account"])
-    owner.close()
-
-
 def test_a_constraint_that_somebody_added_is_a_data_error_and_nothing_stands(place: Place) -> None:
     place.ask("ALTER TABLE {S}.account ADD CONSTRAINT no_bob CHECK (name <> 'Bob')")
     with pytest.raises(DataError, match="no_bob") as caught:
@@ -201,17 +181,6 @@ def test_a_constraint_that_is_looked_at_by_commit_only_undoes_it_all(place: Plac
     place.ask("DROP TRIGGER late ON {S}.account")
     place.trial.run(Change([record("3", "Bob", 2)]))
     assert place.names() == ["Bob", "name", "name"]
-
-
-def test_a_reload_keeps_what_others_were_granted_and_made(place: Place) -> None:
-    place.ask("CREATE ROLE errors_analyst; GRANT SELECT ON {S}.account TO errors_analyst")
-    place.ask("CREATE VIEW {S}.names AS SELECT name FROM {S}.account")
-    place.trial.run(Change([record("1", "Ann", 5)], mode="snapshot", delete_share_max=1.0))
-    with psycopg.connect(place.proxy.upstream.dsn, autocommit=True) as admin:
-        assert admin.execute(place.filled("SELECT name FROM {S}.names")).fetchall() == [("Ann",)]
-        granted = "SELECT has_table_privilege('errors_analyst', %s, 'SELECT')"
-        assert admin.execute(granted, [f"{place.schema}.account"]).fetchall() == [(True,)]
-    place.ask("DROP OWNED BY errors_analyst; DROP ROLE errors_analyst")
 
 
 def test_a_view_on_a_column_that_must_widen_is_a_config_error_with_the_cure(place: Place) -> None:
