@@ -130,6 +130,8 @@ class SqliteState:
         """One transaction: committed, and synced, when the block ends; undone when it raises."""
         with self._errors(operation, pipeline), closing(self._connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
+            # The columns known so far are those of the opening; another process may have added one before the lock.
+            connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
             version = self._version(connection)
             if version != _VERSION:
                 steps = _SCHEMA.split(";") if not version else [_UPGRADES[at] for at in range(version, _VERSION)]

@@ -263,6 +263,23 @@ def test_a_file_of_an_older_program_is_brought_forward_when_something_is_kept(ol
         assert connection.execute("PRAGMA user_version").fetchone()[0] == 2
 
 
+def test_a_file_brought_forward_between_opening_and_writing_is_no_damaged_one(
+    old_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite reads the tables' columns when a file is opened: another run may add one before this one has its lock."""
+    late, first = SqliteState(old_file), SqliteState(old_file)
+    connect = late._connect
+
+    def overtaken() -> sqlite3.Connection:
+        connection = connect()
+        first.remember("crm", {"first": MARK})
+        return connection
+
+    monkeypatch.setattr(late, "_connect", overtaken)
+    late.remember("crm", {"late": MARK})
+    assert first.recall("crm") == {"Account": OLD_MARK, "first": MARK, "late": MARK}
+
+
 def test_checking_a_file_of_an_older_program_finds_nothing(old_file: Path) -> None:
     assert [finding.level for finding in SqliteState(old_file).check()] == ["ok"]
     assert SqliteState(old_file).recall("crm") == {"Account": OLD_MARK}
