@@ -174,11 +174,7 @@ class Elsewhere:
                     self.lost += 1
                 before()  # broken off by ourselves: says so
                 self.context.warn("a worker was lost: its slice is read again by another", work.task.schema.name)
-        object, cause = (
-            f"{work.task.schema.name}, {work.slice.id}",
-            f"{1 + LOST_MAX} workers were lost while reading it",
-        )
-        raise Transient("read slice", object, cause, LOST_HINT)
+        raise Transient("read slice", object, f"{1 + LOST_MAX} workers were lost while reading it", LOST_HINT)
 
     def _awaited(self, future: Future[Told], before: Callable[[], None]) -> Told:
         """The result; looks up at times, so that no run waits for ever on an engine that is gone (BOUNDED)."""

@@ -10,6 +10,7 @@ from syncline.sinks.session import Session
 
 
 def maintain(session: Session, tables: Sequence[str], place: Place, dialect: Dialect) -> Maintenance:
+    """One table after another, so that each is done or not; ``tables`` exist. Outside of any transaction."""
     upkeeps = []
     for table in tables:
         before = _dead_rows(session, table, place, dialect)
