@@ -50,8 +50,11 @@ class Desk:
                 "Stamp": pa.array(stamps, pa.timestamp("us", "UTC")),
             }
         )
-        with pa.ipc.new_file(str(self.folder / f"{name}.arrow"), table.schema) as writer:
+        new = self.folder / f"{name}.new"
+        with pa.ipc.new_file(str(new), table.schema) as writer:
             writer.write_table(table)
+        # Put in place in one step: a reader that was stopped between opening the file and reading it reads a whole one.
+        new.replace(self.folder / f"{name}.arrow")
         (self.folder / "now").write_text(self.clock().isoformat())
         return table
 
