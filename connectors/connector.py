@@ -165,6 +165,9 @@ class Extraction(Protocol):
     def slices(self, resume: Json | None, remember: Callable[[Json], None]) -> Iterator[Slice]:
         """Yields every slice of the window once, each as soon as it can be read.
 
+        A slice of tombstones is read once the records yielded before it have landed: what was there when the records
+        were read and is gone when the tombstones are is told by these.
+
         ``remember`` is called, before anything else happens, with JSON that identifies whatever was created at the
         source (a job id); a later run passes it back as ``resume`` and gets the same slices, or, if the source no
         longer keeps it or it answers another question than this stream and window ask (COMPLETE-WINDOW), slices of a

@@ -59,6 +59,7 @@ class Checkpoint:
     """``version`` is the watermark version the window starts from; once that moved, the checkpoint is stale.
     ``horizon`` is what the round brings the stream up to.
 
+    ``announced`` is the source's count when the reading began, to which what was landed then answers.
     ``token`` is what the connector asked to remember (a job id); ``sealed`` says that the manifest stands.
     """
 
@@ -70,6 +71,7 @@ class Checkpoint:
     version: int
     columns: tuple[str, ...]
     definition: str
+    announced: int | None = None
     token: Json | None = None
     sealed: bool = False
     slices: dict[str, LandedSlice] = field(default_factory=dict)
@@ -105,6 +107,7 @@ class Checkpoint:
             "version": self.version,
             "columns": list(self.columns),
             "definition": self.definition,
+            "announced": self.announced,
             "token": self.token,
             "sealed": self.sealed,
             "slices": {name: landed.to_json() for name, landed in self.slices.items()},
@@ -126,6 +129,7 @@ class Checkpoint:
             version=document["version"],
             columns=tuple(document["columns"]),
             definition=document["definition"],
+            announced=document.get("announced"),
             token=document["token"],
             sealed=document["sealed"],
             slices={name: LandedSlice.from_json(each) for name, each in document["slices"].items()},

@@ -119,7 +119,10 @@ def known_of(context: Context, checkpoint: Checkpoint) -> bytes | None:
 
 
 class Reading:
-    """One stream being read. Slices land one by one; each is a checkpoint."""
+    """One stream being read. Slices land one by one; each is a checkpoint.
+
+    ``goes_on`` says that an earlier run landed some of them.
+    """
 
     def __init__(
         self, context: Context, task: Task, checkpoint: Checkpoint, slices: Executor, readers: Readers
@@ -133,11 +136,15 @@ class Reading:
         self.report = context.report.stream(self.name)
         self.lock = Lock()
         self.job_remembered = checkpoint.token is not None
+        self.goes_on = bool(checkpoint.slices)
+        self.records_read = False
 
     def run(self) -> Landed:
         context, task = self.context, self.task
         self.check()
         extraction = context.connector.plan(task.schema, task.window)
+        if not self.goes_on:
+            self.checkpoint.announced = extraction.forecast.rows
         self.announce(extraction)
         outcome: Outcome = "abandoned"
         try:
@@ -195,8 +202,11 @@ class Reading:
             for slice in extraction.slices(self.checkpoint.token, self.remember_token):
                 self.check()
                 asked.append(slice)
-                if slice.id in self.checkpoint.slices:
+                if slice.kind == "tombstones":
+                    pending = self.settle(pending, at_most=0)
+                if slice.id in self.checkpoint.slices and not self.is_outdated(slice):
                     continue
+                self.records_read |= slice.kind == "records"
                 pending.add(self.pool.submit(self.read_slice, extraction, slice, next(ordinals), briefing))
                 pending = self.settle(pending, at_most=waiting_max)
             self.settle(pending, at_most=0)
@@ -206,6 +216,17 @@ class Reading:
             self.context.seams.wait(pending)
         self.drop_superseded({slice.id for slice in asked})
         check_results(self.name, asked, self.checkpoint.slices)
+
+    def is_outdated(self, slice: Slice) -> bool:
+        """Tombstones are right beside the records that stood when they were read, or earlier: those that an earlier run
+        landed may lack what was purged before this one read the records."""
+        if slice.kind == "records" or not self.records_read:
+            return False
+        with self.lock:
+            left = self.checkpoint.slices.pop(slice.id)
+            self.remember()
+        self.context.landing.discard(left.files)
+        return True
 
     def drop_superseded(self, asked: Set[str]) -> None:
         """What an earlier run landed of a job that the source lost was read again under other ids; landed beside it, a
@@ -274,11 +295,14 @@ class Reading:
     def check_counts(self, extraction: Extraction) -> None:
         """COUNTED-HOPS against the source's own count, asked again when fewer rows came than it first said.
 
-        Rows edited while the window is read leave it upwards, so fewer than the first count is no proof of a loss;
+        What an earlier run landed answers to the count of its own time: rows may have been committed late since. Rows
+        edited while the window is read leave it upwards, so fewer than the first count is no proof of a loss;
         fewer than a count taken after the reading is; up to the horizon, for a snapshot that an earlier run began lacks
         what has come since.
         """
         announced = extraction.forecast.rows
+        if self.goes_on:
+            announced = None if announced is None else min(announced, self.checkpoint.announced or 0)
         read = sum(each.rows_read for each in self.checkpoint.slices.values() if each.kind == "records")
         if announced is None or read >= announced:
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 
@@ -40,6 +40,7 @@ def table_plan(context: Context, task: Task, run_id: str) -> TablePlan:
         delete_share_max=None if context.allow_deletes else context.pipeline.delete_share_max,
         must_exist=task.base.version > 0 and not task.whole,
         doubles=context.report.kind in MENDING,
+        overlap=task.stream.overlap_duration if context.report.kind == "reload" else timedelta(),
     )
 
 

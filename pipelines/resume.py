@@ -26,10 +26,21 @@ def resume_or_begin(context: Context, task: Task, run_id: str, started_at: datet
         return fresh
     earlier = Checkpoint.from_json(task.base.checkpoint)
     if earlier.run_id == run_id and still_valid(earlier, task):
+        drop_lost(context, task.schema.name, earlier)
         return earlier
     discard_unsealed(context, task.schema.name, earlier)
     fresh.token = earlier.token  # the connector removes the old job, or goes on with it if it is the same query
     return fresh
+
+
+def drop_lost(context: Context, stream: str, checkpoint: Checkpoint) -> None:
+    """Forgets slices whose files are not in the landing any more, so that they are read again."""
+    lost = set() if checkpoint.sealed else {entry.path for entry in context.landing.lost(checkpoint.files())}
+    if not lost:
+        return
+    context.warn(f"{len(lost)} files of an unfinished run are gone from the landing: read again", stream)
+    kept = {name for name, each in checkpoint.slices.items() if lost.isdisjoint(entry.path for entry in each.files)}
+    context.landing.discard(checkpoint.drop_all_but(kept))
 
 
 def discard_unsealed(context: Context, stream: str, checkpoint: Checkpoint) -> None:

@@ -39,7 +39,7 @@ from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.report import RunReport
 from syncline.pipelines.resume import is_taken
 from syncline.pipelines.stop import StopSignal
-from syncline.pipelines.task import NEVER, make_reload, make_task, narrow
+from syncline.pipelines.task import NEVER, Task, make_reload, make_task, narrow
 from syncline.sinks.warehouse import Watermark
 from syncline.state.run_id import new_run_id
 from syncline.state.store import Remembered
@@ -130,10 +130,12 @@ def sync_round(
     context: Context, streams: Sequence[Stream], schemas: Schemas, high: datetime, run_id: str, started_at: datetime
 ) -> None:
     """Brings the streams to ``high`` in one transaction, or finds that nothing is new."""
-    marks = recall(context.pipeline, context.scope, streams, context.warn)
+    marks, found = recall(context.pipeline, context.scope, streams, context.warn), False
     for _ in range(REPLANS_MAX):
         made = (make_task(stream, schemas[stream.name], marks[stream.name], high) for stream in streams)
         tasks = [task for task in made if task is not None]
+        if found:
+            context.remember(without_task(marks, tasks))
         if run_id == context.report.run_id:
             warn_of_clock(context, marks, high)
         elif is_taken(context, tasks, run_id):
@@ -160,7 +162,7 @@ def sync_round(
             )
             return
         context.warn("the warehouse's watermarks differ from the remembered ones: planned again from the warehouse")
-        marks = {name: from_truth(truth.get(name)) for name in marks}
+        marks, found = {name: found_mark(truth.get(name), mark, landed) for name, mark in marks.items()}, True
         run_id, started_at = fresh_id(context)
     raise FenceLost(
         "run",
@@ -168,6 +170,18 @@ def sync_round(
         f"FENCED-COMMIT: the watermarks moved {REPLANS_MAX} times while the run was reading",
         "see that only one scheduler runs this pipeline",
     )
+
+
+def found_mark(truth: Watermark | None, mark: Remembered, landed: Sequence[Landed]) -> Remembered:
+    """What the warehouse says; a stream that was not read in this round may have leavings yet, which stay noted."""
+    read = any(each.task.base is mark for each in landed)
+    return replace(from_truth(truth), checkpoint=None if read else mark.checkpoint)
+
+
+def without_task(marks: Mapping[str, Remembered], tasks: Sequence[Task]) -> Mapping[str, Remembered]:
+    """Streams that another run brought so far that there is nothing to read: the mirror must learn of that as well."""
+    read = {task.schema.name for task in tasks}
+    return {name: mark for name, mark in marks.items() if name not in read}
 
 
 def fresh_id(context: Context) -> tuple[str, datetime]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pyarrow as pa
@@ -183,6 +184,15 @@ class MergeLaws:
         read = [record("changed", "read", 900), record("edge", "read", 999), record("tie", "read", 1_000)]
         assert trial.counts(Change(read, mode="snapshot")) == RowCounts(3, updated=1, stale=2, absent=1)
         assert trial.names() == {"absent": "name", "changed": "increment", "edge": "increment", "tie": "read"}
+
+    def test_a_snapshot_puts_no_older_row_in_place_of_one_that_was_committed_late(self, trial: Trial) -> None:
+        """NEWEST-WINS: stamped before the snapshot's end, visible after it, and known to an increment meanwhile."""
+        late = {"late": 995, "edge": 990, "before": 989}
+        trial.run(Change([record("new", stamp=995), *(record(id, "late", stamp) for id, stamp in late.items())]))
+        read = [record(id, "read", 900) for id in late]
+        counts = trial.counts(Change(read, mode="snapshot", overlap=timedelta(seconds=10)))
+        assert counts == RowCounts(3, updated=1, stale=2, absent=1)
+        assert trial.names() == {"late": "late", "edge": "late", "before": "read"}
 
     @pytest.mark.parametrize("on_delete", ["delete", "mark"])
     def test_a_snapshot_that_nothing_was_committed_beside_is_right_whatever_stamps_say(

@@ -16,7 +16,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -258,6 +258,11 @@ class Landing:
             except SynclineError as error:
                 _log.warning("%s", error)
 
+    def lost(self, entries: Sequence[FileEntry]) -> list[FileEntry]:
+        """Those that are gone, or have another size than was written. Lists each folder once."""
+        sizes = self._sizes_beside(entries)
+        return [entry for entry in entries if sizes.get(entry.path) != entry.size_bytes]
+
     def discard_strays(
         self, pipeline: str, stream: str, run_id: str, started_at: datetime, mark: str, named: Sequence[FileEntry]
     ) -> int:
@@ -315,14 +320,18 @@ class Landing:
         return path
 
     def _check_landed(self, entries: Sequence[FileEntry]) -> None:
-        sizes = {folder: self._store.sizes(folder) for folder in {dirname(entry.path) for entry in entries}}
+        sizes = self._sizes_beside(entries)
         for entry in entries:
-            folder, _, name = entry.path.rpartition("/")
-            found = sizes[folder].get(name)
+            found = sizes.get(entry.path)
             if found != entry.size_bytes:
                 cause = "it is missing" if found is None else f"it has {found} bytes, {entry.size_bytes} were written"
                 hint = "nothing was sealed; run again, and look for what removes files from the landing"
                 raise DataError("seal manifest", self._name(entry.path), cause, hint)
+
+    def _sizes_beside(self, entries: Sequence[FileEntry]) -> Mapping[str, int]:
+        """By path, of every file in the folders of these."""
+        folders = sorted({dirname(entry.path) for entry in entries})
+        return {f"{folder}/{name}": size for folder in folders for name, size in self._store.sizes(folder).items()}
 
     def _read(self, key: str) -> bytes | None:
         with tempfile.TemporaryDirectory(prefix="syncline-") as folder:

@@ -322,20 +322,20 @@ def _age(plan: TablePlan, row: Row) -> tuple[bool, Any]:
 
 
 def _is_stale(plan: TablePlan, old: Row, row: Row) -> bool:
-    if plan.cursor is None or (plan.mode == "snapshot" and not _is_recent(plan, old)):
+    if plan.cursor is None or (plan.mode == "snapshot" and not _is_recent(plan, old, plan.newest_low)):
         return False
     return _age(plan, row) < _age(plan, old)
 
 
 def _is_absent(plan: TablePlan, old: Row) -> bool:
     marked = plan.on_delete == "mark" and old.get(DELETED_AT_COLUMN) is not None
-    return not marked and not (plan.cursor is not None and _is_recent(plan, old))
+    return not marked and not (plan.cursor is not None and _is_recent(plan, old, plan.high))
 
 
-def _is_recent(plan: TablePlan, old: Row) -> bool:
-    """Committed by an increment that ran while the snapshot was being read."""
+def _is_recent(plan: TablePlan, old: Row, low: datetime | None) -> bool:
+    """Committed, maybe, by an increment that ran while the snapshot was being read."""
     cursor = old.get(plan.cursor) if plan.cursor else None
-    return plan.high is not None and isinstance(cursor, datetime) and cursor >= plan.high
+    return low is not None and isinstance(cursor, datetime) and cursor >= low
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -355,7 +355,7 @@ def _compare(plan: TablePlan, table: Table, staged: Sequence[Row], differences_m
         found += [Difference("extra", key) for key in target if key not in source]
     found += [each for key in source.keys() & target.keys() if (each := _difference(plan, key, source, target))]
     found = [replace(each, at=_at(plan, source.get(each.key) or target[each.key])) for each in found]
-    differences = [each for each in found if not _is_recent(plan, winners.get(each.key, {}))]
+    differences = [each for each in found if not _is_recent(plan, winners.get(each.key, {}), plan.high)]
     doubles = len(in_scope) - len(target)
     differences += [Difference("extra", key) for key, row in in_scope if target[key] is not row]
     kinds = {kind: [each for each in differences if each.kind == kind] for kind in get_args(Kind)}

@@ -115,9 +115,9 @@ class Merge:
         newer = exp.or_(ours.is_(exp.null()), ours < theirs)
         known: exp.Condition = exp.not_(theirs.is_(exp.null()))
         if self.plan.mode == "snapshot" and self.match.has_instants(cursor):
-            if self.plan.high is None:
+            if self.plan.newest_low is None:
                 return exp.false()
-            known = theirs >= instant(self.plan.high)
+            known = theirs >= instant(self.plan.newest_low)
         return exp.and_(known, newer)
 
     def absent(self) -> str:

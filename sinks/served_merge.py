@@ -189,9 +189,9 @@ class ServedMerge:
         newer = exp.or_(ours.is_(exp.null()), ours < theirs)
         known: exp.Expr = exp.not_(theirs.is_(exp.null()))
         if self.plan.mode == "snapshot" and self.match.has_instants(cursor):
-            if self.plan.high is None:
+            if self.plan.newest_low is None:
                 return exp.false()
-            known = exp.and_(known, theirs >= instant(self.plan.high))
+            known = exp.and_(known, theirs >= instant(self.plan.newest_low))
         return exp.and_(known, newer)
 
     def is_old(self) -> exp.Expr:

@@ -69,6 +69,7 @@ class Change:
     delete_share_max: float | None = None
     pipeline: str = PIPELINE
     doubles: bool = False
+    overlap: timedelta = timedelta()
     spares: bool = True
     """Whether increments may have committed while a snapshot was read."""
 
@@ -86,6 +87,7 @@ class Change:
             high=self.high if self.spares else None,
             delete_share_max=self.delete_share_max,
             doubles=self.doubles,
+            overlap=self.overlap,
         )
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import pyarrow as pa
@@ -86,7 +86,8 @@ class TablePlan:
     ``mode="snapshot"`` also removes target rows whose key is absent from staging, except rows whose cursor is at or
     after ``high``: those were committed by increments that ran while the snapshot was being read. ``high`` is ``None``
     where the fence lets none of those come between (a repair): the snapshot is right then, whatever the target's stamps
-    say.
+    say. ``overlap`` is how long after its stamp a record may have become visible at the source: an increment may know
+    it newer than the snapshot does, and such a row stays as well, from ``newest_low`` on (NEWEST-WINS).
     ``delete_share_max`` is GUARDED-DELETE's bound as a share of the target's rows, ``None`` when the user allowed it.
     ``must_exist`` says that the rows are an increment upon what the target holds already. ``doubles`` that a staged key
     which the target holds more than once is made one row anew (a repair); without it such a key is refused.
@@ -105,6 +106,12 @@ class TablePlan:
     delete_share_max: float | None = 0.2
     must_exist: bool = False
     doubles: bool = False
+    overlap: timedelta = timedelta()
+
+    @property
+    def newest_low(self) -> datetime | None:
+        """From which cursor on a row that the target has newer than a snapshot stays."""
+        return None if self.high is None else self.high - self.overlap
 
 
 @dataclass(frozen=True, slots=True)

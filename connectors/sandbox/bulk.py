@@ -103,6 +103,14 @@ class Jobs:
 
     def clear_plans(self) -> None:
         self._next_plans.clear()
+        for job in self._jobs.values():
+            stuck, waits = job.plan.ending in ("stuck_queued", "stuck_running"), job.state == "UploadComplete"
+            if stuck:
+                job.plan = JobPlan()
+            if stuck and waits:
+                self._run(job)
+            elif stuck and job.state == "InProgress":
+                self._go_on(job)
 
     def all(self) -> list[Job]:
         return list(self._jobs.values())
@@ -205,8 +213,10 @@ class Jobs:
         if job.state != "UploadComplete":
             return
         self._turn(job, "InProgress")
-        if job.plan.ending == "stuck_running":
-            return
+        if job.plan.ending != "stuck_running":
+            self._go_on(job)
+
+    def _go_on(self, job: Job) -> None:
         running_s = self._core.settings.bulk_running_s if job.plan.running_s is None else job.plan.running_s
         job.running_ms = round(running_s * 1000)
         try:

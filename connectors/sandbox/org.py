@@ -325,7 +325,7 @@ class Org:
             self._jobs.plan_next(plan)
 
     def clear_job_plans(self) -> None:
-        """Jobs to come end well."""
+        """Jobs to come end well, and those that stick go on."""
         with self._lock:
             self._jobs.clear_plans()
 

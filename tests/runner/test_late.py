@@ -1,0 +1,164 @@
+"""What was committed late or is gone early, around a run that broke off or was overtaken; found by the simulation."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, wait
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from syncline.connectors.connector import Batch, Json, Slice, StreamSchema, Window
+from syncline.connectors.records import Records
+from syncline.pipelines import runner
+from syncline.pipelines.pipeline import Stream
+from syncline.state.memory import MemoryState
+from tests.runner.faults import Killed, Plan, faulty
+from tests.runner.test_outcomes import Watched, killed_at, strike_named
+from tests.runner.world import World, accounts
+
+
+@pytest.fixture
+def alone(world: World) -> World:
+    world.streams = (Stream("Account"),)
+    return world
+
+
+def test_rows_committed_late_do_not_count_against_what_an_earlier_run_landed_counted_hops(alone: World) -> None:
+    """The heir reads no slice anew, and the source counts one row more than when they were read."""
+    killed_at(alone, "landing.seal")
+    stamp = alone.clock() - timedelta(minutes=2)
+    alone.source.insert("Account", accounts(25, 1, SystemModstamp=stamp))
+    report = alone.run()
+    assert report.resumed
+    assert alone.equal(), "the overlap brings the late one"
+
+
+def test_slices_that_the_landing_lost_are_read_again(alone: World) -> None:
+    killed_at(alone, "landing.seal")
+    [lost, *_] = sorted((alone.folder / "landing").rglob("run=*/*.parquet"))
+    lost.unlink()
+    watched = Watched(alone.source)
+    report = alone.run(alone.pipeline(source=watched))
+    assert report.resumed
+    assert len(watched.read_slices) == 1, "VALUE-RESUME: the others are there"
+    assert "1 files of an unfinished run are gone from the landing: read again" in report.streams["Account"].warnings
+    assert alone.equal()
+
+
+def test_a_landing_that_is_gone_whole_costs_a_reading(alone: World) -> None:
+    killed_at(alone, "landing.seal")
+    shutil.rmtree(alone.folder / "landing")
+    assert alone.run().resumed
+    assert alone.equal()
+
+
+def test_an_increment_that_read_a_late_row_is_not_undone_by_an_older_reload_newest_wins(alone: World) -> None:
+    """The reload breaks off when it has read everything; then the row shows, stamped before the reload's horizon."""
+    alone.run()
+    plan = Plan(kind="kill-before")
+    plan.around = strike_named(plan, "warehouse.commit", 0)  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        alone.reload("Account", pipeline=faulty(alone.pipeline(workers=1), plan))
+    late = alone.clock() - timedelta(minutes=2)
+    alone.source.update("Account", [{"Id": "001000001", "Name": "late", "SystemModstamp": late}])
+    alone.run()
+    report = alone.reload("Account")
+    assert report.resumed
+    assert alone.query("SELECT Name FROM Account WHERE Id = '001000001'") == [("late",)]
+    assert report.streams["Account"].counts.stale == 1
+
+
+def test_a_stream_that_another_run_brought_as_far_is_remembered_as_it_stands(world: World) -> None:
+    """Its unfinished round has nothing left to read; the mirror must not go on telling of the version before."""
+    world.run()
+    world.source.update("Contact", [{"Id": "001000001", "Name": "changed"}])
+    killed_at(world, "warehouse.commit")
+    elsewhere = MemoryState(clock=world.clock)
+    world.reload("Account", pipeline=world.pipeline(state=elsewhere))
+    world.run()
+    assert world.equal()
+    marks = world.pipeline().state.recall("crm")
+    _, version, run_id = world.watermarks()["Account"]
+    assert (marks["Account"].version, marks["Account"].run_id) == (version, run_id)
+
+
+# ---- tombstones are read when the records have been ----
+
+
+@dataclass
+class LogLast:
+    """A connector whose log of deletions is one slice, after the records, that tells of the moment it is read."""
+
+    inner: Records
+    read: list[str] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def plan(self, stream: StreamSchema, window: Window) -> Any:
+        return LogLastExtraction(self, self.inner.plan(stream, window))
+
+
+@dataclass
+class LogLastExtraction:
+    source: LogLast
+    inner: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def slices(self, resume: Json | None, remember: Callable[[Json], None]) -> Iterator[Slice]:
+        yield from (each for each in self.inner.slices(resume, remember) if each.kind == "records")
+        yield Slice("log", {}, "tombstones")
+
+    def read(self, slice: Slice) -> Iterator[Batch]:
+        self.source.read.append(slice.id)
+        return self.inner.read(slice) if slice.id != "log" else iter(())
+
+
+class LastFirst(Executor):
+    """Does what it was given when somebody waits for it, the latest first."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.waiting.append((future, lambda: work(*args, **options)))
+        return future
+
+    def wait(self, futures: Iterable[Future[Any]], **options: Any) -> Any:
+        while self.waiting:
+            future, work = self.waiting.pop()
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - as an executor does
+                future.set_exception(error)
+        return wait(futures, **options)
+
+
+def test_a_log_of_deletions_is_read_when_the_records_have_landed(alone: World) -> None:
+    """Read earlier, it would keep quiet about a record that is in the bin yet, and gone when the records are read."""
+    source, pool = LogLast(alone.source), LastFirst()
+    seams = replace(alone.seams(), pool=lambda count, name: pool, wait=pool.wait)
+    alone.clock.advance(minutes=5)
+    runner.run(alone.pipeline(source=source), events=alone.events, seams=seams)
+    assert source.read[-1] == "log"
+    assert len(source.read) == 4
+    assert alone.equal()
+
+
+@pytest.mark.parametrize("job_lost", [False, True])
+def test_a_log_that_was_read_before_the_records_is_read_again(alone: World, job_lost: bool) -> None:
+    killed_at(alone, "landing.seal", source=LogLast(alone.source))
+    if job_lost:
+        alone.source.forget_jobs()
+    heir = LogLast(alone.source)
+    alone.run(alone.pipeline(source=heir))
+    assert heir.read.count("log") == (2 if job_lost else 1), "once for its own round"
+    assert len(list((alone.folder / "landing").rglob("run=*/log*.parquet"))) == 0
+    assert alone.equal()
