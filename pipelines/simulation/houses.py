@@ -272,6 +272,8 @@ class SteppedConnection:
             require_no_secret(self._secrets, statement, "a statement")
             if self._in_transaction and verb in DDL:
                 raise LawBroken("DDL-BEFORE", f"between BEGIN and COMMIT: {statement[:80]}")
+            if verb == "COMMIT":
+                self._in_transaction = False  # a COMMIT that DuckDB refuses for a conflict rolls back
             result = work()
             if verb in ("BEGIN", "COMMIT", "ROLLBACK"):
                 self._in_transaction = verb == "BEGIN"
