@@ -28,7 +28,7 @@ from syncline.pipelines.executor import Readers, readers_of
 from syncline.pipelines.resume import discard_unsealed, remove_job, resume_or_begin
 from syncline.pipelines.slices import SliceWork
 from syncline.pipelines.task import Task
-from syncline.sinks.manifest import Manifest
+from syncline.sinks.manifest import FileEntry, Manifest
 
 STREAMS_AT_ONCE = 4
 SLICES_WAITING_MAX = 8
@@ -138,6 +138,7 @@ class Reading:
         self.job_remembered = checkpoint.token is not None
         self.goes_on = bool(checkpoint.slices)
         self.records_read = False
+        self.left_over: list[FileEntry] = []
 
     def run(self) -> Landed:
         context, task = self.context, self.task
@@ -225,17 +226,17 @@ class Reading:
         with self.lock:
             left = self.checkpoint.slices.pop(slice.id)
             self.remember()
-        self.context.landing.discard(left.files)
+        self.left_over += left.files
         return True
 
     def drop_superseded(self, asked: Set[str]) -> None:
         """What an earlier run landed of a job that the source lost was read again under other ids; landed beside it, a
-        record gone since would pass for one that is there. Forgotten first, removed then: nothing names a lost file."""
+        record gone since would pass for one that is there."""
         with self.lock:
             superseded = self.checkpoint.drop_all_but(asked)
             if superseded:
                 self.remember()
-        self.context.landing.discard(superseded)
+        self.left_over += superseded
 
     def settle(self, pending: set[Future[None]], at_most: int) -> set[Future[None]]:
         """Waits until no more than ``at_most`` are unfinished; raises the first failure."""
@@ -353,6 +354,8 @@ class Reading:
             with self.lock:
                 checkpoint.sealed = True
                 self.remember()
+            # Not before: the earlier run may only have been slow, and have sealed these very files (SEALED-MANIFEST).
+            self.context.landing.discard(self.left_over)
         self.report.read += manifest.rows_read
         self.report.known += manifest.rows_known
         self.report.landed += manifest.rows

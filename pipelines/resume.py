@@ -40,7 +40,7 @@ def drop_lost(context: Context, stream: str, checkpoint: Checkpoint) -> None:
         return
     context.warn(f"{len(lost)} files of an unfinished run are gone from the landing: read again", stream)
     kept = {name for name, each in checkpoint.slices.items() if lost.isdisjoint(entry.path for entry in each.files)}
-    context.landing.discard(checkpoint.drop_all_but(kept))
+    checkpoint.drop_all_but(kept)
 
 
 def discard_unsealed(context: Context, stream: str, checkpoint: Checkpoint) -> None:
