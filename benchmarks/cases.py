@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from benchmarks.cases_command import cron, help_
+from benchmarks.cases_streams import idle_many, small, two_streams
+from benchmarks.cases_target import merge, upkeep
 from benchmarks.measure import Measurement, run_program
-from benchmarks.meter import Reading
 from benchmarks.practice_org import PracticeOrg, practice_org
 
 CHANGES: Final = 10_000
@@ -21,7 +20,6 @@ LARGER: Final = 5
 """How many times more rows the second memory measurement has."""
 SLOW_ROWS: Final = 100_000
 """Rows for programs that would take minutes for a million."""
-HELP_RUNS: Final = 7
 
 Show = Callable[[Measurement], None]
 
@@ -92,28 +90,33 @@ def larger(bench: Bench) -> None:
         bench.run("larger", program, org, f"larger-{program}", "--api", "bulk")
 
 
-def command(bench: Bench) -> None:
-    """``syncline --help``: the median of several starts, after one that fills the caches."""
-    start = [str(Path(sys.executable).with_name("syncline")), "--help"]
-    walls_s = list(_starts(start, 1 + HELP_RUNS))[1:]
-    wall_s = statistics.median(walls_s)
-    detail = {"walls_s": [round(each, 3) for each in walls_s]}
-    bench.add(Measurement("help", "syncline", Reading(0, wall_s, 0.0, 0.0, 0.0, detail), wall_s, 0.0))
-
-
-def _starts(command: list[str], times: int) -> Iterator[float]:
-    for _ in range(times):
-        began_s = time.perf_counter()
-        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-        yield time.perf_counter() - began_s
+def many_changes(bench: Bench) -> None:
+    """A tenth of the rows changed: by the road that is cheapest for so many, and by the other one."""
+    if not bench.has("bulk"):
+        bulk(bench)
+    org = bench.org(bench.rows)
+    since = org.change(org.rows // 10, "Renamed again")
+    other = bench.folder / "many-plain_json"
+    other.mkdir()
+    shutil.copy2(bench.folder / "bulk-plain_csv" / "plain.duckdb", other)
+    bench.run("a tenth changed", "plain_csv", org, "bulk-plain_csv", "--api", "bulk", "--since", since)
+    bench.run("a tenth changed", "plain_json", org, other.name, "--since", since)
+    bench.run("a tenth changed", "syncline", org, "bulk-syncline")
 
 
 CASES: Final[Mapping[str, Callable[[Bench], None]]] = {
     "bulk": bulk,
     "rest": rest,
     "incremental": incremental,
+    "many_changes": many_changes,
+    "two_streams": two_streams,
+    "small": small,
+    "idle_many": idle_many,
+    "merge": merge,
+    "upkeep": upkeep,
+    "help": help_,
+    "cron": cron,
     "larger": larger,
-    "help": command,
 }
 
 

@@ -20,16 +20,28 @@ SPREAD: Final = "AccountNumber LIKE '%7'"
 
 @dataclass(frozen=True, slots=True)
 class PracticeOrg:
-    process: SandboxProcess
+    """``running`` is None for programs that need no org (``NO_ORG``)."""
+
+    running: SandboxProcess | None
     rows: int
+
+    @property
+    def process(self) -> SandboxProcess:
+        if self.running is None:
+            raise ValueError("there is no org")
+        return self.running
 
     def flags(self) -> list[str]:
         """The org as the measured programs are told of it."""
-        found = self.process
+        if self.running is None:
+            return []
+        found = self.running
         return ["--url", found.url, "--client-id", found.client_id, "--client-secret", found.client_secret]
 
     def cpu_s(self) -> float:
         """User and system time of the org's process so far."""
+        if self.running is None:
+            return 0.0
         stat = Path(f"/proc/{self.process.pid}/stat")
         if not stat.exists():
             return self.process.cpu_s()
@@ -51,6 +63,9 @@ class PracticeOrg:
 
     def advance(self, seconds: float) -> None:
         self.process.control("advance", seconds=seconds)
+
+
+NO_ORG: Final = PracticeOrg(None, 0)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The CSV limit script: Bulk result pages to pyarrow's CSV reader to Parquet to DuckDB, in a straight line.
 
 One page a thread, explicit types, zstd, one insert in one transaction. What it leaves out: retries, resume, checks of
-types and keys, changes, deletes, a second run. The landed files are the same kind that Syncline lands.
+types and keys, deletes, a second run. The landed files are the same kind that Syncline lands. With ``--since`` the
+changed rows are deleted by key and inserted instead.
 """
 
 from __future__ import annotations
@@ -84,12 +85,13 @@ def main() -> None:
     plain_duckdb.warm_up()
     meter = Meter()
     org = PlainOrg(settings.access)
-    job, announced = org.bulk_query_all(account.soql())
+    job, announced = org.bulk_query_all(account.soql(settings.since))
     with ThreadPoolExecutor(PAGES_AT_ONCE) as pool:
         links = enumerate(org.result_links(job))
         landed = [pool.submit(land_page, org, link, settings.folder / f"{n}.parquet") for n, link in links]
         files = [each.result() for each in landed]
-    rows = plain_duckdb.insert(settings.folder / "plain.duckdb", files)
+    load = plain_duckdb.insert if settings.since is None else plain_duckdb.replace_changed
+    rows = load(settings.folder / "plain.duckdb", files)
     org.delete(job)
     if rows != announced:
         raise RuntimeError(f"{announced} rows announced, {rows} loaded")

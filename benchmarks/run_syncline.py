@@ -5,6 +5,7 @@ Run again on the same folder it is an incremental, or an idle run.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,8 @@ USED_LATE: Final = (
 )  # fmt: skip
 """What a run imports when it gets there; imported before the meter starts, as in the other programs."""
 
+COUNTS: Final = ("read", "known", "inserted", "updated", "unchanged")
+
 
 def make_pipeline(settings: Settings) -> Pipeline:
     from syncline.connectors import Salesforce
@@ -29,16 +32,20 @@ def make_pipeline(settings: Settings) -> Pipeline:
     from syncline.state.sqlite import SqliteState
 
     access = settings.access
-    environ = {
-        "SALESFORCE_INSTANCE_URL": access.url,
-        "SALESFORCE_CLIENT_ID": access.client_id,
-        "SALESFORCE_CLIENT_SECRET": access.client_secret,
-    }
+    # Worker processes sign in by their own environment, and nobody's other settings are to be among them.
+    for name in [each for each in os.environ if each.startswith("SALESFORCE_")]:
+        del os.environ[name]
+    os.environ.update(
+        SALESFORCE_INSTANCE_URL=access.url,
+        SALESFORCE_CLIENT_ID=access.client_id,
+        SALESFORCE_CLIENT_SECRET=access.client_secret,
+    )
     api: Any = settings.api
     return Pipeline(
         "bench",
-        source=Salesforce.from_env(environ, api=api),
-        streams=[Stream("Account")],
+        source=Salesforce.from_env(api=api),
+        streams=[Stream(name) for name in settings.objects],
+        executor=settings.executor,
         landing=Landing(str(settings.folder / "landing")),
         warehouse=DuckDB(str(settings.folder / "bench.duckdb")),
         state=SqliteState(settings.folder / "state.db"),
@@ -55,15 +62,15 @@ def main() -> None:
     pipeline = make_pipeline(settings)
     meter = Meter()
     report = run(pipeline, events=Quiet()).to_json()
-    stream: dict[str, Any] = report["streams"]["Account"]
-    counts = {name: stream[name] for name in ("read", "known", "inserted", "updated", "unchanged")}
+    streams: list[dict[str, Any]] = list(report["streams"].values())
+    counts = {name: sum(each[name] for each in streams) for name in COUNTS}
     tell(
         meter.read(
-            stream["read"] - stream["known"],
-            api=stream["api"],
+            counts["read"] - counts["known"],
+            api="/".join(sorted({str(each["api"]) for each in streams})),
             api_calls=report["api_calls"],
             warehouse_statements=report["warehouse_statements"],
-            warnings=stream["warnings"],
+            warnings=[warning for each in streams for warning in each["warnings"]],
             **counts,
         )
     )

@@ -24,6 +24,7 @@ PACKAGES: Final = ("syncline", "pyarrow", "duckdb", "dlt", "msgspec", "urllib3",
 NAMES: Final = {
     "plain_csv": "plain script (CSV)",
     "plain_json": "plain script (JSON)",
+    "plain_merge": "plain script (SQL)",
     "syncline": "Syncline",
     "dlt": "dlt",
 }
