@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 HELP_RUNS: Final = 7
 CRON_RUNS: Final = 5
 CRON_ROWS: Final = 1_000
+CRON: Final = "idle run by command"
 DAY_S: Final = 86_400
 COMMAND: Final = Path(sys.executable).with_name("syncline")
 
@@ -60,12 +61,12 @@ def cron(bench: Bench) -> None:
         runs = [started(["run", "crm", "--json"], folder, environ) for _ in range(1 + CRON_RUNS)][1:]
     except subprocess.CalledProcessError as error:
         cause = error_in(error.stderr) or f"exit code {error.returncode}"
-        bench.add(Measurement("idle run by command", "syncline", None, 0.0, 0.0, cause))
+        bench.add(Measurement(CRON, "syncline", None, 0.0, 0.0, cause))
         return
     reports: list[dict[str, Any]] = [json.loads(run.told) for run in runs]
     statuses = sorted({str(report["status"]) for report in reports})
     counts = {name: reports[-1][name] for name in ("api_calls", "warehouse_statements")}
-    bench.add(measured("idle run by command", runs, statuses=statuses, **counts))
+    bench.add(measured(CRON, runs, statuses=statuses, **counts))
 
 
 def environment(org: PracticeOrg) -> dict[str, str]:

@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 SMALL_OBJECTS: Final = 200
 SMALL_ROWS: Final = 100
 IDLE_OBJECTS: Final = 50
+IDLE_MANY: Final = f"{IDLE_OBJECTS} streams, idle"
 EXECUTORS: Final = ("threads", "processes")
 DAY_S: Final = 86_400
+
+
+def two_streams_case(executor: str) -> str:
+    return f"rest, two streams, {executor}"
 
 
 def small(bench: Bench) -> None:
@@ -26,11 +31,11 @@ def idle_many(bench: Bench) -> None:
     """A run of many streams a day after they were loaded, when nothing has changed."""
     with many_objects(IDLE_OBJECTS, SMALL_ROWS) as org:
         objects = ("--objects", str(IDLE_OBJECTS))
-        bench.run("50 streams, full load", "syncline", org, "idle-many", *objects)
+        bench.run(f"{IDLE_OBJECTS} streams, full load", "syncline", org, "idle-many", *objects)
         org.advance(DAY_S)
-        bench.run("50 streams, first idle run", "syncline", org, "idle-many", *objects)
+        bench.run(f"{IDLE_OBJECTS} streams, first idle run", "syncline", org, "idle-many", *objects)
         org.advance(DAY_S)
-        bench.run("50 streams, idle", "syncline", org, "idle-many", *objects)
+        bench.run(IDLE_MANY, "syncline", org, "idle-many", *objects)
 
 
 def two_streams(bench: Bench) -> None:
@@ -38,4 +43,4 @@ def two_streams(bench: Bench) -> None:
     with many_objects(2, bench.rows // 2) as org:
         for executor in EXECUTORS:
             flags = ("--api", "rest", "--objects", "2", "--executor", executor)
-            bench.run(f"rest, two streams, {executor}", "syncline", org, f"two-{executor}", *flags)
+            bench.run(two_streams_case(executor), "syncline", org, f"two-{executor}", *flags)

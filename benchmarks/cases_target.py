@@ -19,6 +19,8 @@ TIMES: Final = (1, 10)
 """Sizes of the targets, in rows of the bench: ``--rows 5000000`` measures 5 and 50 million."""
 SYNC_CHANGED: Final = 1_000
 MAINTAIN_EVERY: Final = 25
+SYNCS: Final = "100 small syncs"
+SYNCS_MAINTAINED: Final = f"{SYNCS}, maintained"
 
 
 def merge_case(target_rows: int, keys: str) -> str:
@@ -49,7 +51,7 @@ def upkeep(bench: Bench) -> None:
     if made is None:
         return
     sizes = ["--target-rows", str(bench.rows), "--changed", str(min(SYNC_CHANGED, bench.rows // 1_000))]
-    for name, every in (("100 small syncs", 0), ("100 small syncs, maintained", MAINTAIN_EVERY)):
+    for name, every in ((SYNCS, 0), (SYNCS_MAINTAINED, MAINTAIN_EVERY)):
         folder = _copied(made, bench.folder / f"upkeep-{every}")
         flags = [*sizes, "--maintain-every", str(every)]
         bench.add(run_program(name, "syncline", "run_upkeep", NO_ORG, folder, flags))

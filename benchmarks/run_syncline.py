@@ -9,7 +9,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.meter import Meter, tell
+from benchmarks.meter import Meter, cpu_used_s, tell
 from benchmarks.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -64,11 +64,13 @@ def main() -> None:
     report = run(pipeline, events=Quiet()).to_json()
     streams: list[dict[str, Any]] = list(report["streams"].values())
     counts = {name: sum(each[name] for each in streams) for name in COUNTS}
+    process_cpu_s = cpu_used_s()
     tell(
         meter.read(
             counts["read"] - counts["known"],
             api="/".join(sorted({str(each["api"]) for each in streams})),
             api_calls=report["api_calls"],
+            process_cpu_s=process_cpu_s,
             warehouse_statements=report["warehouse_statements"],
             warnings=[warning for each in streams for warning in each["warnings"]],
             **counts,
