@@ -8,8 +8,7 @@ one batch, whatever the number of rows.
 from __future__ import annotations
 
 import platform
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Executor, Future
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,7 +25,7 @@ from syncline.pipelines.context import Context
 from syncline.pipelines.digest import DIGEST_BYTES, pack
 from syncline.pipelines.executor import Readers, readers_of
 from syncline.pipelines.resume import discard_unsealed, remove_job, resume_or_begin
-from syncline.pipelines.slices import SliceWork
+from syncline.pipelines.slices import SliceWork, check_results, largest, least
 from syncline.pipelines.task import Task
 from syncline.sinks.manifest import FileEntry, Manifest
 
@@ -37,12 +36,14 @@ SLICES_WAITING_MAX = 8
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """One stream's sealed round. ``known`` is what the next run may drop; ``same`` that nothing at all is new."""
+    """One stream's sealed round. ``known`` is what the next run may drop; ``same`` that nothing at all is new;
+    ``found`` that an earlier run had sealed it."""
 
     task: Task
     manifest: Manifest
     known: bytes | None
     checkpoint: Checkpoint
+    found: bool = False
 
     @property
     def same(self) -> bool:
@@ -111,7 +112,7 @@ def sealed_before(context: Context, task: Task, checkpoint: Checkpoint) -> Lande
     report = context.report.stream(name)
     report.window, report.mode, report.api = task.covered, task.mode, manifest.api
     context.emit("stream_resumed", stream=name, rows=manifest.rows, from_run=checkpoint.run_id)
-    return Landed(task, manifest, known_of(context, checkpoint), checkpoint)
+    return Landed(task, manifest, known_of(context, checkpoint), checkpoint, found=True)
 
 
 def known_of(context: Context, checkpoint: Checkpoint) -> bytes | None:
@@ -121,7 +122,7 @@ def known_of(context: Context, checkpoint: Checkpoint) -> bytes | None:
 class Reading:
     """One stream being read. Slices land one by one; each is a checkpoint.
 
-    ``goes_on`` says that an earlier run landed some of them.
+    ``earlier`` names those that an earlier run landed; ``outdated`` those of them that are read again.
     """
 
     def __init__(
@@ -136,15 +137,15 @@ class Reading:
         self.report = context.report.stream(self.name)
         self.lock = Lock()
         self.job_remembered = checkpoint.token is not None
-        self.goes_on = bool(checkpoint.slices)
-        self.records_read = False
+        self.earlier = frozenset(checkpoint.slices)
+        self.outdated: dict[str, LandedSlice] = {}
         self.left_over: list[FileEntry] = []
 
     def run(self) -> Landed:
         context, task = self.context, self.task
         self.check()
         extraction = context.connector.plan(task.schema, task.window)
-        if not self.goes_on:
+        if not self.earlier:
             self.checkpoint.announced = extraction.forecast.rows
         self.announce(extraction)
         outcome: Outcome = "abandoned"
@@ -196,47 +197,64 @@ class Reading:
     def read_slices(self, extraction: Extraction) -> None:
         ordinals = count(1 + max((each.ordinal for each in self.checkpoint.slices.values()), default=-1))
         pending: set[Future[None]] = set()
-        asked: list[Slice] = []
+        asked: dict[str, Slice] = {}
         briefing = self.readers.brief(self.task.schema, self.checkpoint)
         waiting_max = max(SLICES_WAITING_MAX, self.readers.waiting_min)
+
+        def begin(slice: Slice) -> Future[None]:
+            before = self.outdated.get(slice.id)
+            ordinal = next(ordinals) if before is None else before.ordinal
+            return self.pool.submit(self.read_slice, extraction, slice, ordinal, briefing)
+
         try:
             for slice in extraction.slices(self.checkpoint.token, self.remember_token):
                 self.check()
-                asked.append(slice)
+                asked[slice.id] = slice
                 if slice.kind == "tombstones":
                     pending = self.settle(pending, at_most=0)
-                if slice.id in self.checkpoint.slices and not self.is_outdated(slice):
+                if slice.id in self.checkpoint.slices:
                     continue
-                self.records_read |= slice.kind == "records"
-                pending.add(self.pool.submit(self.read_slice, extraction, slice, next(ordinals), briefing))
+                if slice.kind == "records":
+                    self.outdate_tombstones()
+                pending.add(begin(slice))
                 pending = self.settle(pending, at_most=waiting_max)
+            self.settle(pending, at_most=0)
+            self.drop_superseded(asked.keys())
+            pending = {begin(slice) for name, slice in asked.items() if name not in self.checkpoint.slices}
             self.settle(pending, at_most=0)
         finally:
             for future in pending:
                 future.cancel()
             self.context.seams.wait(pending)
-        self.drop_superseded({slice.id for slice in asked})
-        check_results(self.name, asked, self.checkpoint.slices)
+        check_results(self.name, asked.values(), self.checkpoint.slices)
 
-    def is_outdated(self, slice: Slice) -> bool:
+    def outdate_tombstones(self) -> None:
         """Tombstones are right beside the records that stood when they were read, or earlier: those that an earlier run
-        landed may lack what was purged before this one read the records."""
-        if slice.kind == "records" or not self.records_read:
-            return False
+        landed may lack what was purged before this one reads the records. They are read again."""
         with self.lock:
-            left = self.checkpoint.slices.pop(slice.id)
-            self.remember()
-        self.left_over += left.files
-        return True
+            landed = self.checkpoint.slices
+            left = {
+                name: landed[name]
+                for name in self.earlier - self.outdated.keys()
+                if name in landed and landed[name].kind == "tombstones"
+            }
+            if left:
+                self.outdated |= left
+                self.drop(landed.keys() - left.keys())
 
     def drop_superseded(self, asked: Set[str]) -> None:
         """What an earlier run landed of a job that the source lost was read again under other ids; landed beside it, a
         record gone since would pass for one that is there."""
+        superseded = self.checkpoint.slices.keys() - asked
+        if any(self.checkpoint.slices[name].kind == "records" for name in superseded):
+            self.outdate_tombstones()
         with self.lock:
-            superseded = self.checkpoint.drop_all_but(asked)
             if superseded:
-                self.remember()
-        self.left_over += superseded
+                self.drop(asked)
+
+    def drop(self, all_but: Set[str]) -> None:
+        self.left_over += self.checkpoint.drop_all_but(all_but)
+        self.remember()
 
     def settle(self, pending: set[Future[None]], at_most: int) -> set[Future[None]]:
         """Waits until no more than ``at_most`` are unfinished; raises the first failure."""
@@ -302,7 +320,7 @@ class Reading:
         what has come since.
         """
         announced = extraction.forecast.rows
-        if self.goes_on:
+        if self.earlier:
             announced = None if announced is None else min(announced, self.checkpoint.announced or 0)
         read = sum(each.rows_read for each in self.checkpoint.slices.values() if each.kind == "records")
         if announced is None or read >= announced:
@@ -364,31 +382,3 @@ class Reading:
             "stream_landed", stream=self.name, rows=manifest.rows, read=manifest.rows_read, known=manifest.rows_known
         )
         return landed
-
-
-def check_results(stream: str, asked: Sequence[Slice], landed: Mapping[str, LandedSlice]) -> None:
-    """COUNTED-HOPS: what the source itself counted of a result, slices that an earlier run landed among it.
-
-    Raises:
-        CountMismatch: the result's slices hold fewer or more rows.
-    """
-    announced = {each.result: each.result_rows for each in asked if each.result_rows is not None}
-    read = Counter[str | None]()
-    for slice in asked:
-        read[slice.result] += landed[slice.id].rows_read
-    for result, rows in announced.items():
-        if read[result] != rows:
-            raise CountMismatch(
-                "read stream",
-                f"{stream}, result {result}",
-                f"COUNTED-HOPS: the source announced {rows} rows, its slices hold {read[result]}",
-                "run again: the source is asked anew; if it stays, report it with the run id",
-            )
-
-
-def least(instants: Iterable[datetime | None]) -> datetime | None:
-    return min((each for each in instants if each is not None), default=None)
-
-
-def largest(instants: Iterable[datetime | None]) -> datetime | None:
-    return max((each for each in instants if each is not None), default=None)

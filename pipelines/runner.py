@@ -33,7 +33,7 @@ from syncline.pipelines.events import Events
 from syncline.pipelines.extract import Landed, extract_all
 from syncline.pipelines.fit import require_fit
 from syncline.pipelines.lifecycle import LEASE_TTL_S, new_report, recorded
-from syncline.pipelines.loading import load_and_commit
+from syncline.pipelines.loading import load_and_commit, mark_of
 from syncline.pipelines.mirror import from_truth, recall, tells_of
 from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.report import RunReport
@@ -215,8 +215,16 @@ def version_of(truth: Mapping[str, Watermark], name: str) -> int:
 
 def committed_before(truth: Mapping[str, Watermark], landed: Sequence[Landed]) -> bool:
     """Whether what is about to be committed stands already: a run that died between COMMIT and remembering it."""
-    marks = [(truth.get(each.task.schema.name), each.checkpoint) for each in landed]
-    return bool(marks) and all(mark is not None and mark.run_id == checkpoint.run_id for mark, checkpoint in marks)
+    return bool(landed) and all(stands(each, truth.get(each.task.schema.name)) for each in landed)
+
+
+def stands(landed: Landed, found: Watermark | None) -> bool:
+    """By its run's id. But rows that only this run read were not committed by it, nor columns that it did not read."""
+    if found is None or found.run_id != landed.checkpoint.run_id or not (landed.found or landed.manifest.rows == 0):
+        return False
+    mark = mark_of(landed.task, found.version)
+    covered = set(mark.columns) == set(found.columns)
+    return covered and (mark.watermark, mark.definition) == (found.watermark, found.definition)
 
 
 def commit_round(context: Context, landed: Sequence[Landed], run_id: str, started_at: datetime) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -70,3 +71,31 @@ def land(
             "run again; if it stays, report it with the run id",
         )
     return sieve.landed(work.ordinal, slice, writer.files)
+
+
+def check_results(stream: str, asked: Collection[Slice], landed: Mapping[str, LandedSlice]) -> None:
+    """COUNTED-HOPS: what the source itself counted of a result, slices that an earlier run landed among it.
+
+    Raises:
+        CountMismatch: the result's slices hold fewer or more rows.
+    """
+    announced = {each.result: each.result_rows for each in asked if each.result_rows is not None}
+    read = Counter[str | None]()
+    for slice in asked:
+        read[slice.result] += landed[slice.id].rows_read
+    for result, rows in announced.items():
+        if read[result] != rows:
+            raise CountMismatch(
+                "read stream",
+                f"{stream}, result {result}",
+                f"COUNTED-HOPS: the source announced {rows} rows, its slices hold {read[result]}",
+                "run again: the source is asked anew; if it stays, report it with the run id",
+            )
+
+
+def least(instants: Iterable[datetime | None]) -> datetime | None:
+    return min((each for each in instants if each is not None), default=None)
+
+
+def largest(instants: Iterable[datetime | None]) -> datetime | None:
+    return max((each for each in instants if each is not None), default=None)

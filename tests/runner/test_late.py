@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from syncline.connectors.connector import Batch, Json, Slice, StreamSchema, Window
@@ -18,7 +19,7 @@ from syncline.pipelines.pipeline import Stream
 from syncline.state.memory import MemoryState
 from tests.runner.faults import Killed, Plan, faulty
 from tests.runner.test_outcomes import Watched, killed_at, strike_named
-from tests.runner.world import World, accounts
+from tests.runner.world import ACCOUNT, World, accounts
 
 
 @pytest.fixture
@@ -86,6 +87,42 @@ def test_a_stream_that_another_run_brought_as_far_is_remembered_as_it_stands(wor
     assert (marks["Account"].version, marks["Account"].run_id) == (version, run_id)
 
 
+# ---- what a run committed whose mirror could not be written ----
+
+
+def committed_unnoticed(world: World) -> None:
+    """A run commits a change of an Account and dies before it can remember that."""
+    world.run()
+    world.source.update("Account", [{"Id": "001000001", "Name": "changed"}])
+    plan = Plan(kind="kill-before")
+
+    def around(name: str, call: Any) -> Any:
+        if name == "state.remember" and "warehouse.commit" in plan.log:
+            plan.strike_at = plan.count
+        return Plan.around(plan, name, call)
+
+    plan.around = around  # type: ignore[method-assign, assignment]
+    with pytest.raises(Killed):
+        world.run(faulty(world.pipeline(workers=1), plan))
+
+
+def test_rows_that_only_the_heir_read_are_not_taken_for_committed_rows_then_mark(world: World) -> None:
+    """They became visible after the commit; the heir finds its predecessor's run id in the watermarks."""
+    committed_unnoticed(world)
+    late = world.clock() - timedelta(minutes=2)
+    world.source.insert("Contact", accounts(25, 1, SystemModstamp=late))
+    world.run()
+    assert world.equal()
+
+
+def test_a_column_that_only_the_heir_read_is_not_taken_for_committed(world: World) -> None:
+    committed_unnoticed(world)
+    world.source.alter("Contact", ACCOUNT.append(pa.field("Extra", pa.string())))
+    world.run()
+    assert world.equal()
+    assert world.pipeline().state.recall("crm")["Contact"].columns == (*ACCOUNT.names, "Extra")
+
+
 # ---- tombstones are read when the records have been ----
 
 
@@ -150,6 +187,15 @@ def test_a_log_of_deletions_is_read_when_the_records_have_landed(alone: World) -
     assert source.read[-1] == "log"
     assert len(source.read) == 4
     assert alone.equal()
+
+
+def test_a_log_is_read_again_where_every_record_is_gone_that_was_landed(alone: World) -> None:
+    killed_at(alone, "landing.seal", source=LogLast(alone.source))
+    alone.source.forget_jobs()
+    alone.source.delete("Account", [row["Id"] for row in accounts(0, 25)], purge=True)
+    heir = LogLast(alone.source)
+    alone.run(alone.pipeline(source=heir))
+    assert heir.read == ["log", "log"], "its own round has no record any more, nor has the next"
 
 
 @pytest.mark.parametrize("job_lost", [False, True])
