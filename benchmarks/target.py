@@ -1,6 +1,8 @@
 """A target of any size, made by SQL, and changes to it that are landed and sealed: the merge step without a source.
 
-Keys look like Salesforce's and ascend, so that the newest ones stand together at the table's end.
+Keys are made as Salesforce makes Ids: object, instance, a serial in base 62, a checksum (here always the same), 18
+characters. They ascend, so that the newest stand together at the table's end. That they are long and begin alike
+matters: DuckDB keeps the first 12 bytes of a text's bounds, so that it can tell apart 238,328 Ids and no fewer.
 """
 
 from __future__ import annotations
@@ -29,8 +31,10 @@ COLUMNS: Final = pa.schema([
     ("CreatedDate", pa.timestamp("us", "UTC")), ("SystemModstamp", pa.timestamp("us", "UTC")),
 ])  # fmt: skip
 
+DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_SERIAL: Final = " || ".join(f"substr('{DIGITS}', n // {62**place} % 62 + 1, 1)" for place in range(4, -1, -1))
 _ROW: Final = """
-    SELECT printf('001%015d', n) AS "Id", 'Account ' || (hash(n) % 1000000)::VARCHAR || {text!r} AS "Name",
+    SELECT '0015g00000' || {serial} || 'AAA' AS "Id", 'Account ' || (hash(n) % 1000000)::VARCHAR || {text!r} AS "Name",
       'mail' || n || '@example.org' AS "Email", 'City ' || (hash(n) % 5000)::VARCHAR AS "BillingCity",
       ((hash(n) % 100000000) / 100)::DECIMAL(18,2) AS "AnnualRevenue",
       CASE WHEN n % 10 > 0 THEN (hash(n) % 90000)::BIGINT END AS "NumberOfEmployees",
@@ -52,7 +56,9 @@ class Rows:
     def sql(self) -> str:
         stamp_us = int((START + timedelta(hours=self.version)).timestamp()) * 1_000_000
         text = f", version {self.version}" if self.version else ""
-        return _ROW.format(text=text, stamp_us=stamp_us, first=self.first, step=self.step, count=self.count)
+        return _ROW.format(
+            serial=_SERIAL, text=text, stamp_us=stamp_us, first=self.first, step=self.step, count=self.count
+        )
 
 
 def changed(target_rows: int, count: int, keys: Keys, version: int = 1) -> Rows:
