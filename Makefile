@@ -35,8 +35,8 @@ wheel-test: $(READY) ## the tests against the built wheel in a fresh environment
 simulate: $(READY) ## 20,000 histories of weeks of runs, faults and kills, on every core
 	$(BIN)/python -m tests.simulation.many --seeds 20000
 
-bench: $(READY) ## figures of speed and memory, beside plain scripts and dlt
-	$(BIN)/python -m benchmarks.bench
+bench: $(READY) ## figures of speed and memory, beside plain scripts and dlt; into README and docs
+	$(BIN)/python -m benchmarks.bench --publish
 
 pins: ## rewrite requirements.txt from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

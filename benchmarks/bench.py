@@ -14,14 +14,14 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.cases import CASES, Bench, run_cases
-from benchmarks.show import line_of, machine, print_report, report_of, write_report
+from benchmarks.publish import publish
+from benchmarks.show import LATEST, line_of, machine, print_report, report_of, write_report
 
 ROWS = 1_000_000
 QUICK_ROWS = 100_000
 WIDTH_MIN = 132
 BUSY_SHARE = 0.5
 """Of the CPUs, waiting or running, before the bench begins: more, and wall time says little."""
-LATEST = Path(__file__).parent / "out" / "latest.json"
 
 
 def main() -> None:
@@ -32,7 +32,10 @@ def main() -> None:
         "--only", action="append", choices=list(CASES), metavar="NAME", help=f"of {', '.join(CASES)}; may be repeated"
     )
     parser.add_argument("--json", type=Path, default=LATEST, help="where to write the report (default: %(default)s)")
+    parser.add_argument("--publish", action="store_true", help="put the figures into README, docs and the history")
     asked = parser.parse_args()
+    if asked.publish and (asked.only or asked.quick):
+        parser.error("--publish is for a whole run: leave --only and --quick out")
     rows = QUICK_ROWS if asked.quick else asked.rows
     console = Console(highlight=False)
     if console.width < WIDTH_MIN:
@@ -45,8 +48,12 @@ def main() -> None:
     print_report(console, bench.measured)
     if before["load_1m"] > BUSY_SHARE * before["cpus"]:
         console.print(f"\nThe machine was busy (load {before['load_1m']}) before it began: trust CPU, not wall time.")
-    write_report(asked.json, report_of(bench.measured, rows, before))
+    report = report_of(bench.measured, rows, before)
+    write_report(asked.json, report)
     console.print(f"\nWritten to {asked.json}")
+    if asked.publish:
+        publish(report)
+        console.print("Published in README.md, docs/benchmarks.* and benchmarks/history.jsonl")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from rich.table import Table
 from benchmarks.goals import Ratio, Verdict, ratios, verdicts
 from benchmarks.measure import ROOT, Measurement
 
+LATEST: Final = ROOT / "benchmarks" / "out" / "latest.json"
 PACKAGES: Final = ("syncline", "pyarrow", "duckdb", "dlt", "msgspec", "urllib3", "orjson", "numpy")
 NAMES: Final = {
     "plain_csv": "plain script (CSV)",
