@@ -75,7 +75,7 @@ def scanned(database: Path, files: Sequence[Path]) -> Reading:
 
 
 def replace_changed(database: Path, files: Sequence[Path]) -> int:
-    """As ``plain_duckdb.replace_changed`` does, for this table's columns."""
+    """As ``plain_duckdb.replace_changed`` does, for this table's columns, and no further than the keys reach."""
     import duckdb
 
     columns = ", ".join(f'"{name}"' for name in target.COLUMNS.names)
@@ -87,7 +87,13 @@ def replace_changed(database: Path, files: Sequence[Path]) -> int:
         connection.execute(
             f"CREATE TEMP TABLE changed AS SELECT {columns}, now() FROM read_parquet($files)", _names(files)
         )
-        connection.execute(f'DELETE FROM "{target.NAME}" WHERE "Id" IN (SELECT "Id" FROM changed)')
+        bounds = connection.execute('SELECT min("Id"), max("Id") FROM changed').fetchone()
+        assert bounds is not None
+        # Bounds as literals spare what lies beyond them; those that a join finds by itself do not (measured, 2.0).
+        connection.execute(
+            f'DELETE FROM "{target.NAME}" WHERE "Id" IN (SELECT "Id" FROM changed)'
+            f""" AND "Id" BETWEEN '{bounds[0]}' AND '{bounds[1]}'"""
+        )
         found = connection.execute(f'INSERT INTO "{target.NAME}" SELECT * FROM changed').fetchone()
         connection.execute("COMMIT")
     return 0 if found is None else int(found[0])
