@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from benchmarks.chart import draw
 from benchmarks.measure import ROOT
+from benchmarks.served import HEADS
 from benchmarks.show import LATEST, NAMES
 
 Report = Mapping[str, Any]
@@ -32,18 +33,23 @@ FRONT: Final = ("bulk", "rest", "incremental", "a tenth changed")
 def publish(report: Report) -> None:
     PUBLISHED.write_text(json.dumps(report, indent=1) + "\n")
     draw(report, CHARTS)
-    for path, text in ((README, front(report)), (PAGE, figures(report))):
-        path.write_text(put(path.read_text(), text))
+    for path, mark, text in (
+        (README, "bench", front(report)),
+        (PAGE, "bench", figures(report)),
+        (PAGE, "served", served(report)),
+    ):
+        path.write_text(put(path.read_text(), mark, text))
     with HISTORY.open("a") as history:
         history.write(json.dumps(line(report)) + "\n")
 
 
-def put(page: str, text: str) -> str:
-    """The page with what stands between its marks replaced."""
-    found = re.subn(r"(<!-- bench -->\n).*?(<!-- /bench -->)", lambda each: each[1] + text + each[2], page, flags=re.S)
-    if found[1] != 1:
-        raise ValueError("the page has not the marks <!-- bench --> and <!-- /bench --> once")
-    return found[0]
+def put(page: str, mark: str, text: str) -> str:
+    """The page with what stands between two marks of that name replaced."""
+    between = rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)"
+    page, times = re.subn(between, lambda each: each[1] + text + each[2], page, flags=re.S)
+    if times != 1:
+        raise ValueError(f"the page has not the marks <!-- {mark} --> and <!-- /{mark} --> once")
+    return page
 
 
 def said(report: Report) -> str:
@@ -97,6 +103,15 @@ def figures(report: Report) -> str:
     )
 
 
+def served(report: Report) -> str:
+    """What went over the wire."""
+    rows = (
+        [each["target"], each["run"], *("" if (cell := each[name]) is None else f"{cell:,}" for name in HEADS.values())]
+        for each in report["served"]
+    )
+    return "\n".join([said(report), "", *table(["target", "run", *HEADS], rows), ""])
+
+
 def cells(each: Measured) -> Sequence[str]:
     found = each["reading"]
     ends = (f"{each['process_s']:.2f}", f"{each['org_cpu_s']:.2f}")
@@ -133,7 +148,7 @@ def line(report: Report) -> Mapping[str, Any]:
     """What a later reader compares: the figures of each piece of work, and what they were measured with."""
     kept = ("case", "program", "rows_per_s", "cpu_s_per_million")
     return {
-        **{name: report[name] for name in ("at", "commit", "rows", "machine", "versions")},
+        **{name: report[name] for name in ("at", "commit", "rows", "machine", "versions", "served")},
         "measurements": [
             {
                 **{name: each[name] for name in kept},

@@ -8,9 +8,6 @@ clock is looked at: the figures repeat, sizes within a percent, as rows compress
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -25,14 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.counting_proxy import CountingProxy, Traffic, counting
-from benchmarks.measure import ROOT
 from benchmarks.practice_org import PracticeOrg, practice_org
 from benchmarks.show import machine, write_report
 
 if TYPE_CHECKING:
     from syncline.sinks import Landing
     from syncline.sinks.served import Served
-    from tests.servers.snowflake_fixtures import FakeSnowflake
 
 ROWS: Final = 100_000
 CHANGES_MAX: Final = 10_000
@@ -182,7 +177,7 @@ def snowflake(folder: Path) -> Iterator[Target]:
     import boto3
 
     from syncline.sinks import Landing, Snowflake
-    from tests.servers.snowflake_fixtures import S3_KEY, S3_SECRET
+    from tests.servers.snowflake_fixtures import S3_KEY, S3_SECRET, running_snowflake
 
     with ExitStack() as stack:
         server = stack.enter_context(running_snowflake())
@@ -201,27 +196,6 @@ def snowflake(folder: Path) -> Iterator[Target]:
             return Landing("s3://bench/landing", endpoint=shown, access_key_id=S3_KEY, secret_access_key=S3_SECRET)
 
         yield Target("Snowflake", lambda: Snowflake.from_env(variables, **given), landing, proxy, bucket_proxy)
-
-
-@contextmanager
-def running_snowflake() -> Iterator[FakeSnowflake]:
-    """fakesnow and moto in a process of their own, which ends with its standard input."""
-    from tests.servers.snowflake_fixtures import FakeSnowflake
-
-    hidden = ("AWS_", "SNOWFLAKE_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
-    environment |= {"AWS_EC2_METADATA_DISABLED": "true", "PYTHONWARNINGS": "ignore"}
-    command = [sys.executable, "-m", "tests.servers.fakesnow_child"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError("the Snowflake stand-in did not start; what it said stands above")
-        told = json.loads(line)
-        yield FakeSnowflake(told["port"], told["s3"])
-    finally:
-        process.communicate()
 
 
 def table_of(runs: list[dict[str, Any]]) -> Table:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -146,6 +147,13 @@ def _first_line(process: subprocess.Popen[bytes]) -> bytes:
 @pytest.fixture(scope="session")
 def snowflake_server() -> Iterator[FakeSnowflake]:
     """The process of this worker; ends with it, whatever becomes of the tests."""
+    with running_snowflake() as server:
+        yield server
+
+
+@contextmanager
+def running_snowflake() -> Iterator[FakeSnowflake]:
+    """fakesnow and moto in a process of their own, which ends with its standard input at the latest."""
     command = [sys.executable, "-m", "tests.servers.fakesnow_child"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SNOWFLAKE_"))}
     environment |= {"AWS_EC2_METADATA_DISABLED": "true", "PYTHONWARNINGS": "ignore"}
