@@ -37,7 +37,7 @@ def merge(bench: Bench) -> None:
         for keys in get_args(Keys):
             for program, step in (("plain_merge", "plain"), ("syncline", "syncline")):
                 folder = _copied(made, bench.folder / f"merge-{rows}-{keys}-{step}")
-                flags = ["--step", step, "--target-rows", str(rows), "--changed", str(min(CHANGED, rows // 100))]
+                flags = ["--step", step, "--target-rows", str(rows), "--changed", str(min(CHANGED, bench.rows // 100))]
                 case = merge_case(rows, keys)
                 bench.add(run_program(case, program, "run_merge", NO_ORG, folder, [*flags, "--keys", keys]))
                 shutil.rmtree(folder)
