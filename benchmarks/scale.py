@@ -16,11 +16,11 @@ DAY_S: Final = 86_400
 
 # Counted by tests/docs/test_scale_page.py.
 IDLE_CALLS_RUN: Final = 1
-IDLE_CALLS_STREAM: Final = 3
+IDLE_CALLS_STREAM: Final = 2
 DESCRIBED_AT_ONCE: Final = 25
-STATE_CALLS: Final = (7, 4)
-BUCKET_READS: Final = (7, 4)
-BUCKET_WRITES: Final = (5, 4)
+STATE_CALLS: Final = (7, 1)
+BUCKET_READS: Final = (7, 1)
+BUCKET_WRITES: Final = (5, 1)
 """Of an idle run: for the run, and for each of its streams."""
 
 # make bench, docs/benchmarks.md; bytes from 20,000 of its Accounts, 25 columns.
@@ -152,7 +152,7 @@ def each_run(cost: tuple[int, int], streams: int) -> int:
 
 
 def idle_calls(streams: int) -> int:
-    """Requests of a run that finds nothing new: the time, the descriptions, and a count, a query and the delete log."""
+    """Requests of a run that finds nothing new: the time, the descriptions, and a count and the delete log."""
     describes = streams if streams < 3 else ceil(streams / DESCRIBED_AT_ONCE)
     return IDLE_CALLS_RUN + describes + IDLE_CALLS_STREAM * streams
 

@@ -32,7 +32,7 @@ from syncline.connectors.salesforce.bulk import BulkReading
 from syncline.connectors.salesforce.deletes import KEY, MISSED, DeleteLog
 from syncline.connectors.salesforce.departures import Departures
 from syncline.connectors.salesforce.describe import Described, Facts, describe_objects
-from syncline.connectors.salesforce.extraction import BULK, REST, SalesforceExtraction
+from syncline.connectors.salesforce.extraction import BULK, REST, SalesforceExtraction, is_empty
 from syncline.connectors.salesforce.faults import Faulted, Refused
 from syncline.connectors.salesforce.lookup import Lookups
 from syncline.connectors.salesforce.quota import Quota
@@ -162,7 +162,8 @@ class Salesforce:
         log = self._log(transport, stream, window, facts, notes)
         left = Departures.of(transport, stream, window, notes, EARLIEST)
         groups = 1 if narrow else len(groups_of(stream, shape.fields, facts.stamp, window)) if api == REST else 0
-        calls = self._calls(api, rows, groups) + (log is not None) + (left is not None)
+        calls = 0 if is_empty(window, rows) else self._calls(api, rows, groups)
+        calls += (log is not None) + (left is not None)
         forecast = Forecast(api, query, rows, calls)
 
         def rest() -> RestReading | WideReading:

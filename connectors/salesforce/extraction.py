@@ -68,18 +68,22 @@ class SalesforceExtraction:
         return [*self._notes.texts, *([halves] if mended else [])]
 
     def slices(self, resume: Json | None, remember: Callable[[Json], None]) -> Iterator[Slice]:
-        """An extraction that goes on keeps to the road it began on, whatever the rows count by now."""
+        """An extraction that goes on keeps to the road it began on, whatever the rows count by now.
+
+        An increment that has no rows, by the org's own count, asks for none.
+        """
         begun_by = resume.get("api") if isinstance(resume, dict) else None
         by_bulk = (begun_by or self._forecast.api) == BULK
-        if not by_bulk:
+        empty = begun_by is None and is_empty(self._window, self._forecast.rows)
+        if not by_bulk and not empty:
             self._forecast = replace(self._forecast, api=REST)
             remember({"api": REST})
         if self._departures is not None:
             # Before the rows: of two states with one stamp the later sequence number wins, and that is the row.
             yield self._departures.slice(self._window)
-        if by_bulk:
+        if by_bulk and not empty:
             yield from self._bulk.slices(resume, remember, self._instead)
-        else:
+        elif not empty:
             yield self._rest_slice(self._window)
         if self._log is not None:
             yield self._log.slice(self._window)
@@ -111,3 +115,8 @@ class SalesforceExtraction:
 
     def _rest_slice(self, window: Window) -> Slice:
         return Slice(f"rest-{label(window)}", {"api": REST, **bounds(window)})
+
+
+def is_empty(window: Window, rows: int | None) -> bool:
+    """Whether there is nothing to read. A whole read is made all the same: it would take every record for deleted."""
+    return rows == 0 and window.low is not None

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -151,3 +152,25 @@ def test_an_org_is_read_over_tls_and_an_unknown_authority_is_explained(
         source = site.connect(api="bulk")
         assert read_object(source).ids() == ids
         source.close()
+
+
+@pytest.mark.parametrize("api", ["auto", "rest", "bulk"])
+def test_an_increment_that_counts_no_rows_asks_for_none(site: Site, api: Any) -> None:
+    """A count and the delete log: nothing is queried, and no job made."""
+    fill(site, 10)
+    site.org.advance(3_600)
+    source = site.connect(api=api)
+    [schema] = source.describe(["Account"])
+    before = source.api_calls
+    found = read(source, schema, Window(site.org.now() - timedelta(seconds=10), site.org.now()))
+    assert [slice.kind for slice in found.slices] == ["tombstones"]
+    assert found.extraction.forecast.rows == 0
+    assert source.api_calls - before == found.extraction.forecast.calls + 1 == 2
+    assert site.org.jobs() == []
+
+
+def test_a_whole_read_is_made_whatever_the_count_says(site: Site) -> None:
+    """What it does not show is deleted, so that its rows are asked for."""
+    found = read_object(site.connect(api="rest"), "Contact")
+    assert found.extraction.forecast.rows == 0
+    assert [slice.kind for slice in found.slices] == ["records"]
