@@ -36,14 +36,12 @@ SLICES_WAITING_MAX = 8
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """One stream's sealed round. ``known`` is what the next run may drop; ``same`` that nothing at all is new;
-    ``found`` that an earlier run had sealed it."""
+    """One stream's sealed round. ``known`` is what the next run may drop; ``same`` that nothing at all is new."""
 
     task: Task
     manifest: Manifest
     known: bytes | None
     checkpoint: Checkpoint
-    found: bool = False
 
     @property
     def same(self) -> bool:
@@ -112,7 +110,7 @@ def sealed_before(context: Context, task: Task, checkpoint: Checkpoint) -> Lande
     report = context.report.stream(name)
     report.window, report.mode, report.api = task.covered, task.mode, manifest.api
     context.emit("stream_resumed", stream=name, rows=manifest.rows, from_run=checkpoint.run_id)
-    return Landed(task, manifest, known_of(context, checkpoint), checkpoint, found=True)
+    return Landed(task, manifest, known_of(context, checkpoint), checkpoint)
 
 
 def known_of(context: Context, checkpoint: Checkpoint) -> bytes | None:

@@ -33,7 +33,7 @@ from syncline.pipelines.events import Events
 from syncline.pipelines.extract import Landed, extract_all
 from syncline.pipelines.fit import require_fit
 from syncline.pipelines.lifecycle import LEASE_TTL_S, new_report, recorded
-from syncline.pipelines.loading import load_and_commit, mark_of
+from syncline.pipelines.loading import load_and_commit
 from syncline.pipelines.mirror import from_truth, recall, tells_of
 from syncline.pipelines.pipeline import Pipeline, Stream
 from syncline.pipelines.report import RunReport
@@ -134,8 +134,8 @@ def sync_round(
     for _ in range(REPLANS_MAX):
         made = (make_task(stream, schemas[stream.name], marks[stream.name], high) for stream in streams)
         tasks = [task for task in made if task is not None]
-        if found:
-            context.remember(without_task(marks, tasks))
+        if idle := without_task(marks, tasks) if found else {}:
+            context.remember(idle)
         if run_id == context.report.run_id:
             warn_of_clock(context, marks, high)
         elif is_taken(context, tasks, run_id):
@@ -155,12 +155,7 @@ def sync_round(
             except TargetMissing as missing:
                 context.warn(str(missing))
                 truth = without_rows(truth, missing.streams)
-        if committed_before(truth, landed):
-            context.warn("an earlier run had committed these rows already, only its reply was lost")
-            remember_commit(
-                context, landed, {name: mark.version for name, mark in truth.items()}, landed[0].checkpoint.run_id
-            )
-            return
+        # Not even where its own id stands there: an heir may have read more than the run whose commit went unnoticed.
         context.warn("the warehouse's watermarks differ from the remembered ones: planned again from the warehouse")
         marks, found = {name: found_mark(truth.get(name), mark, landed) for name, mark in marks.items()}, True
         run_id, started_at = fresh_id(context)
@@ -214,17 +209,10 @@ def version_of(truth: Mapping[str, Watermark], name: str) -> int:
 
 
 def committed_before(truth: Mapping[str, Watermark], landed: Sequence[Landed]) -> bool:
-    """Whether what is about to be committed stands already: a run that died between COMMIT and remembering it."""
-    return bool(landed) and all(stands(each, truth.get(each.task.schema.name)) for each in landed)
-
-
-def stands(landed: Landed, found: Watermark | None) -> bool:
-    """By its run's id. But rows that only this run read were not committed by it, nor columns that it did not read."""
-    if found is None or found.run_id != landed.checkpoint.run_id or not (landed.found or landed.manifest.rows == 0):
-        return False
-    mark = mark_of(landed.task, found.version)
-    covered = set(mark.columns) == set(found.columns)
-    return covered and (mark.watermark, mark.definition) == (found.watermark, found.definition)
+    """Whether a reload that died between COMMIT and remembering it has committed these already: it seals each of its
+    streams, so that there is one manifest of each for its id."""
+    marks = [(truth.get(each.task.schema.name), each.checkpoint) for each in landed]
+    return bool(marks) and all(mark is not None and mark.run_id == checkpoint.run_id for mark, checkpoint in marks)
 
 
 def commit_round(context: Context, landed: Sequence[Landed], run_id: str, started_at: datetime) -> None:

@@ -21,6 +21,8 @@ from tests.runner.faults import Killed, Plan, faulty
 from tests.runner.test_outcomes import Watched, killed_at, strike_named
 from tests.runner.world import ACCOUNT, World, accounts
 
+LOOK = pa.schema([pa.field("Id", pa.string())])
+
 
 @pytest.fixture
 def alone(world: World) -> World:
@@ -106,12 +108,27 @@ def committed_unnoticed(world: World) -> None:
         world.run(faulty(world.pipeline(workers=1), plan))
 
 
-def test_rows_that_only_the_heir_read_are_not_taken_for_committed_rows_then_mark(world: World) -> None:
-    """They became visible after the commit; the heir finds its predecessor's run id in the watermarks."""
+@pytest.mark.parametrize("operation", [None, "warehouse.watermarks", "landing.seal"])
+def test_rows_that_only_an_heir_read_are_not_taken_for_committed_rows_then_mark(
+    world: World, operation: str | None
+) -> None:
+    """They became visible after the commit, whose run id stands in the watermarks; and a first heir may die as well."""
     committed_unnoticed(world)
     late = world.clock() - timedelta(minutes=2)
     world.source.insert("Contact", accounts(25, 1, SystemModstamp=late))
+    if operation is not None:
+        killed_at(world, operation)
     world.run()
+    assert world.equal()
+
+
+def test_rows_that_are_gone_when_the_heir_reads_are_deleted(world: World) -> None:
+    """It reads none of them, under the id that stands in the watermarks."""
+    world.source.add("Look", LOOK, key="Id", rows=[{"Id": "1"}, {"Id": "2"}])
+    world.streams = (Stream("Account"), Stream("Look"))
+    committed_unnoticed(world)
+    world.source.delete("Look", ["1", "2"])
+    world.run(allow_deletes=True)
     assert world.equal()
 
 

@@ -347,7 +347,7 @@ ROWS = "ROWS-THEN-MARK"
 
 MUTANTS: Final = (
     Mutant("COMPLETE-WINDOW", no_overlap, known(1), seen_as=ROWS),
-    Mutant("COMPLETE-WINDOW", horizon_is_now, known(24), seen_as=ROWS),
+    Mutant("COMPLETE-WINDOW", horizon_is_now, known(24)),
     Mutant("COMPLETE-WINDOW", new_columns_stay_empty, known(1)),
     Mutant("COMPLETE-WINDOW", the_delete_log_is_not_asked, known(8), seen_as=ROWS),
     Mutant("VALUE-RESUME", resumed_by_count, written=struck("kill", "landing: "), seen_as=ROWS),
