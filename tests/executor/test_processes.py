@@ -165,7 +165,7 @@ def test_a_stop_ends_the_workers_and_leaves_nothing_behind(desk: Desk) -> None:
     assert not [each for each in desk.files() if not each.endswith(".part")]
     desk.run()
     desk.require_equal(table)
-    assert not [each for each in desk.files() if each.endswith(".part")], "a worker's half file is swept by the next run"
+    assert not [each for each in desk.files() if each.endswith(".part")], "a half file is swept by the next run"
 
 
 def test_an_error_of_one_stream_ends_the_workers_of_the_others(desk: Desk) -> None:
