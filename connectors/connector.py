@@ -165,8 +165,8 @@ class Extraction(Protocol):
     def slices(self, resume: Json | None, remember: Callable[[Json], None]) -> Iterator[Slice]:
         """Yields every slice of the window once, each as soon as it can be read.
 
-        A slice of tombstones is read once the records yielded before it have landed: what was there when the records
-        were read and is gone when the tombstones are is told by these.
+        A slice of tombstones is read once the slices yielded before it have landed, and may be read again when all have
+        been: only a log that is read after the records tells of those that were gone by then.
 
         ``remember`` is called, before anything else happens, with JSON that identifies whatever was created at the
         source (a job id); a later run passes it back as ``resume`` and gets the same slices, or, if the source no
