@@ -102,7 +102,9 @@ class CountingProxy:
                     continue
                 for each in (client, server):
                     each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._links.append(Link(self, client, server))
+                # Nothing passes uncounted, and so no client has its answer before settle() knows of its link.
+                with self._lock:
+                    self._links.append(Link(self, client, server))
 
 
 class Link:
