@@ -24,7 +24,7 @@ from syncline.pipelines.checkpoint import Checkpoint, LandedSlice
 from syncline.pipelines.context import Context
 from syncline.pipelines.digest import DIGEST_BYTES, pack
 from syncline.pipelines.executor import Readers, readers_of
-from syncline.pipelines.resume import discard_unsealed, remove_job, resume_or_begin
+from syncline.pipelines.resume import discard_unless_sealed, discard_unsealed, remove_job, resume_or_begin
 from syncline.pipelines.slices import SliceWork, check_results, largest, least
 from syncline.pipelines.task import Task
 from syncline.sinks.manifest import FileEntry, Manifest
@@ -136,6 +136,7 @@ class Reading:
         self.lock = Lock()
         self.job_remembered = checkpoint.token is not None
         self.earlier = frozenset(checkpoint.slices)
+        self.goes_on = bool(checkpoint.slices) or checkpoint.token is not None
         self.outdated: dict[str, LandedSlice] = {}
         self.left_over: list[FileEntry] = []
 
@@ -143,7 +144,7 @@ class Reading:
         context, task = self.context, self.task
         self.check()
         extraction = context.connector.plan(task.schema, task.window)
-        if not self.earlier:
+        if not self.goes_on:
             self.checkpoint.announced = extraction.forecast.rows
         self.announce(extraction)
         outcome: Outcome = "abandoned"
@@ -160,11 +161,11 @@ class Reading:
                 outcome = "landed"  # SEALED-MANIFEST: only the state does not say so; the next run finds it
             elif mendable and self.job_remembered:
                 outcome = "kept"
-            else:
-                self.forget()
             raise
         finally:
             extraction.close(outcome)
+            if outcome == "abandoned":
+                self.forget()  # not before the job is removed: nobody else knows of it
             for warning in extraction.warnings:
                 context.warn(warning, self.name)
         self.forget_job()
@@ -218,8 +219,8 @@ class Reading:
                 pending = self.settle(pending, at_most=waiting_max)
             self.settle(pending, at_most=0)
             self.drop_superseded(asked.keys())
-            pending = {begin(slice) for name, slice in asked.items() if name not in self.checkpoint.slices}
-            self.settle(pending, at_most=0)
+            for slice in [each for name, each in asked.items() if name not in self.checkpoint.slices]:
+                pending = self.settle({begin(slice)}, at_most=0)
         finally:
             for future in pending:
                 future.cancel()
@@ -281,6 +282,14 @@ class Reading:
     def tell_rows(self, rows: int) -> None:
         self.context.emit("rows_read", stream=self.name, rows=rows)
 
+    def discard_same(self, manifest: Manifest) -> None:
+        """Forgotten first, so that the next run does not take its files for lost."""
+        if manifest.files:
+            with self.lock:
+                self.checkpoint.slices = {}
+                self.remember()
+        discard_unless_sealed(self.context, self.name, self.checkpoint.run_id, [*manifest.files, *self.left_over])
+
     def remember_slice(self, slice: Slice, landed: LandedSlice) -> None:
         with self.lock:
             self.checkpoint.add(slice.id, landed, self.context.pipeline.digest_rows_max * DIGEST_BYTES)
@@ -308,6 +317,15 @@ class Reading:
         with self.lock:
             self.context.remember({self.name: replace(self.task.base, checkpoint=None)})
         discard_unsealed(self.context, self.name, self.checkpoint)
+        discard_unless_sealed(self.context, self.name, self.checkpoint.run_id, self.left_over)
+
+    def announced(self, extraction: Extraction) -> int | None:
+        """The count that what was read answers to: of a reading that is gone on with, no more than it counted when it
+        began. ``None`` where nobody counted, or where an older program did not write it down."""
+        rows, before = extraction.forecast.rows, self.checkpoint.announced
+        if not self.goes_on or rows is None:
+            return rows
+        return None if before is None else min(rows, before)
 
     def check_counts(self, extraction: Extraction) -> None:
         """COUNTED-HOPS against the source's own count, asked again when fewer rows came than it first said.
@@ -317,9 +335,7 @@ class Reading:
         fewer than a count taken after the reading is; up to the horizon, for a snapshot that an earlier run began lacks
         what has come since.
         """
-        announced = extraction.forecast.rows
-        if self.earlier:
-            announced = None if announced is None else min(announced, self.checkpoint.announced or 0)
+        announced = self.announced(extraction)
         read = sum(each.rows_read for each in self.checkpoint.slices.values() if each.kind == "records")
         if announced is None or read >= announced:
             return
@@ -346,7 +362,7 @@ class Reading:
             key=task.schema.key,
             cursor=task.schema.cursor,
             files=tuple(entry for each in slices for entry in each.files),
-            rows_announced=forecast.rows,
+            rows_announced=self.announced(extraction),
             rows_read=sum(each.rows_read for each in slices),
             rows_known=sum(each.rows_known for each in slices),
             api=forecast.api,
@@ -364,7 +380,7 @@ class Reading:
             )
         landed = Landed(task, manifest, known_of(self.context, checkpoint), checkpoint)
         if landed.same:
-            self.context.landing.discard(manifest.files)
+            self.discard_same(manifest)
         else:
             self.context.landing.seal(manifest)
             with self.lock:

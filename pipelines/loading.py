@@ -148,8 +148,12 @@ def resolve_unknown(context: Context, unit: CommitUnit, error: CommitUnknown) ->
 
     Never guesses: when the rows still show the old versions after several looks, the run fails. The sealed manifests
     stay; the next run looks again and loads them if need be, and the fence keeps a late COMMIT from counting twice.
+    Of a run that was gone on with, the id does not tell: the one that began it may just have been slow, and have
+    committed under it what it had read itself. The next run plans from what stands.
     """
     context.emit("commit_unknown", error=error.cause)
+    if unit.run_id != context.report.run_id and context.report.kind == "run":
+        raise error
     for look in range(LOOKS_AFTER_UNKNOWN):
         if look:
             context.seams.sleep(LOOK_PAUSE_S)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from syncline.connectors.errors import ConfigError, DataError
@@ -285,15 +285,18 @@ def play(context: Context, score: Score, done: set[str]) -> None:
             continue
         if step.run_id == last:
             marks = {name: settled(mark, score) for name, mark in marks.items()}
-        commit(context, step, marks)
+        commit(context, step, marks, score.known)
         done.add(step.run_id)
 
 
-def commit(context: Context, step: Step, marks: Mapping[str, Mark]) -> None:
+def commit(context: Context, step: Step, marks: Mapping[str, Mark], known: Known | None) -> None:
     """Only the streams' own marks move; the versions are the warehouse's, which nobody else writes meanwhile."""
     truth = context.warehouse.watermarks(context.pipeline.name)
     versions = {name: truth[name].version if name in truth else 0 for name in marks}
-    plans = {name: plan_of(context, manifest) for name, manifest in step.manifests.items()}
+    plans = {
+        name: replace(plan_of(context, manifest), overlap=overlap_of(context, manifest, known))
+        for name, manifest in step.manifests.items()
+    }
     unit = unit_of(
         context,
         step.run_id,
@@ -322,6 +325,13 @@ def plan_of(context: Context, manifest: Manifest) -> TablePlan:
         high=horizon_of(manifest),
         delete_share_max=None,  # it was guarded when it was committed
     )
+
+
+def overlap_of(context: Context, manifest: Manifest, known: Known | None) -> timedelta:
+    """Only a reload shares its stream with increments; where kinds are not known, any snapshot may be one."""
+    kinds = {"reload"} if known is None else known.kinds(manifest)
+    stream = next(each for each in context.pipeline.streams if each.name == manifest.stream)
+    return stream.overlap_duration if manifest.mode == "snapshot" and "reload" in kinds else timedelta()
 
 
 def horizon_of(manifest: Manifest) -> datetime:

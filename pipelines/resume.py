@@ -8,6 +8,7 @@ from datetime import datetime
 from syncline.pipelines.checkpoint import Checkpoint
 from syncline.pipelines.context import Context
 from syncline.pipelines.task import Task, still_valid
+from syncline.sinks.manifest import FileEntry
 
 
 def resume_or_begin(context: Context, task: Task, run_id: str, started_at: datetime) -> Checkpoint:
@@ -29,7 +30,8 @@ def resume_or_begin(context: Context, task: Task, run_id: str, started_at: datet
         drop_lost(context, task.schema.name, earlier)
         return earlier
     discard_unsealed(context, task.schema.name, earlier)
-    fresh.token = earlier.token  # the connector removes the old job, or goes on with it if it is the same query
+    # The connector removes the old job, or goes on with it if it is the same query, which knows of no later rows.
+    fresh.token, fresh.announced = earlier.token, earlier.announced
     return fresh
 
 
@@ -40,16 +42,20 @@ def drop_lost(context: Context, stream: str, checkpoint: Checkpoint) -> None:
         return
     context.warn(f"{len(lost)} files of an unfinished run are gone from the landing: read again", stream)
     kept = {name for name, each in checkpoint.slices.items() if lost.isdisjoint(entry.path for entry in each.files)}
-    checkpoint.drop_all_but(kept)
+    discard_unless_sealed(context, stream, checkpoint.run_id, checkpoint.drop_all_but(kept))
 
 
 def discard_unsealed(context: Context, stream: str, checkpoint: Checkpoint) -> None:
-    """Removes the files that a checkpoint names, unless a manifest names them as well: whoever sealed it may have died,
-    or lost the reply, before the checkpoint said so (SEALED-MANIFEST)."""
-    if checkpoint.sealed or not checkpoint.files():
-        return
-    if context.landing.find(context.pipeline.name, stream, checkpoint.run_id) is None:
-        context.landing.discard(checkpoint.files())
+    """Removes the files that a checkpoint names, if no manifest stands."""
+    if not checkpoint.sealed:
+        discard_unless_sealed(context, stream, checkpoint.run_id, checkpoint.files())
+
+
+def discard_unless_sealed(context: Context, stream: str, run_id: str, entries: Sequence[FileEntry]) -> None:
+    """Removes files of a run, unless it has a manifest, which may name them: whoever sealed it may have died, or lost
+    the reply, before the checkpoint said so (SEALED-MANIFEST)."""
+    if entries and context.landing.find(context.pipeline.name, stream, run_id) is None:
+        context.landing.discard(entries)
 
 
 def is_taken(context: Context, tasks: Sequence[Task], run_id: str) -> bool:

@@ -170,7 +170,10 @@ def sync_round(
 def found_mark(truth: Watermark | None, mark: Remembered, landed: Sequence[Landed]) -> Remembered:
     """What the warehouse says; a stream that was not read in this round may have leavings yet, which stay noted."""
     read = any(each.task.base is mark for each in landed)
-    return replace(from_truth(truth), checkpoint=None if read else mark.checkpoint)
+    found = replace(from_truth(truth), checkpoint=None if read else mark.checkpoint)
+    if mark.full_at is None or found.watermark is None or found.watermark < mark.full_at:
+        return found
+    return replace(found, full_at=mark.full_at)
 
 
 def without_task(marks: Mapping[str, Remembered], tasks: Sequence[Task]) -> Mapping[str, Remembered]:

@@ -269,12 +269,16 @@ class SteppedConnection:
         verb = statement.split(None, 1)[0].upper()
 
         def watched() -> Any:
+            import duckdb
+
             require_no_secret(self._secrets, statement, "a statement")
             if self._in_transaction and verb in DDL:
                 raise LawBroken("DDL-BEFORE", f"between BEGIN and COMMIT: {statement[:80]}")
-            if verb == "COMMIT":
-                self._in_transaction = False  # a COMMIT that DuckDB refuses for a conflict rolls back
-            result = work()
+            try:
+                result = work()
+            except (duckdb.TransactionException, duckdb.ConstraintException):
+                self._in_transaction &= verb != "COMMIT"  # one that is refused for a conflict rolls back
+                raise
             if verb in ("BEGIN", "COMMIT", "ROLLBACK"):
                 self._in_transaction = verb == "BEGIN"
             shown = verb == "COMMIT" or (verb in DML | DDL and not self._in_transaction)

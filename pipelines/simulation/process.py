@@ -95,7 +95,8 @@ class Surroundings(Protocol):
 
 @dataclass(slots=True)
 class Process:
-    """``faults`` and ``during`` (what happens at the source meanwhile, by seed) go by the operation's number."""
+    """``faults`` and ``during`` (what happens at the source meanwhile, by seed) go by the operation's number.
+    ``remembered`` is what the state was told of unfinished readings."""
 
     around: Surroundings
     kind: Literal["run", "reload"] = "run"
@@ -106,6 +107,7 @@ class Process:
     began: datetime | None = None
     log: list[str] = field(default_factory=list)
     struck: list[str] = field(default_factory=list)
+    remembered: list[str] = field(default_factory=list)
     endings: list[Callable[[], object]] = field(default_factory=list)
 
     def operate(
@@ -177,6 +179,11 @@ class Process:
         self.dead = True
         self.around.tally.kills += 1
         raise Killed(self.log[-1])
+
+    @property
+    def forgetful(self) -> bool:
+        """Whether the state once was not told, and the process died before it could put that right."""
+        return self.dead and any(each.startswith("before") and "state: remember" in each for each in self.struck)
 
     def end(self) -> None:
         """What the system does when a process is gone: its connections break."""

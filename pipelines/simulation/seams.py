@@ -133,10 +133,12 @@ class SteppedState:
 
     def remember(self, pipeline: str, marks: Mapping[str, Remembered]) -> None:
         def work() -> None:
+            checkpoints = {stream: json.dumps(mark.checkpoint) for stream, mark in marks.items()}
             for stream, mark in marks.items():
-                require_no_secret(self._secrets, json.dumps(mark.checkpoint), "a checkpoint")
+                require_no_secret(self._secrets, checkpoints[stream], "a checkpoint")
                 self._require_bounded(stream, mark)
             self._inner.remember(pipeline, marks)
+            self._process.remembered += checkpoints.values()
 
         self._operate(f"remember {', '.join(sorted(marks))}", work, alone=True)  # the run holds its lock
 

@@ -80,7 +80,7 @@ class Simulation:
         self._reload_broke_off = False
         self._beside = False
         self._lost: set[str] = set()
-        """What only a state knew of that is gone."""
+        """What only a state knew of that is gone, or a process that died before the state was told."""
         self._kept: object = None
         self._files = ExitStack()
         self._files.enter_context(forgetting())  # each text is scrubbed of every secret: of thousands of histories'
@@ -202,6 +202,7 @@ class Simulation:
             outcome = error
             if self._broken is None:
                 self._broken = error if isinstance(error, LawBroken) else _unforeseen(error)
+        forgetful = process.forgetful
         process.end()
         self.operations.append(tuple(process.log))
         self._tell(f"{process.kind}: {_word(outcome)}" + "".join(f"\n     {each}" for each in process.struck))
@@ -211,8 +212,13 @@ class Simulation:
             require_loud(outcome)
         if not isinstance(outcome, RunReport):
             self._reload_broke_off |= process.kind == "reload"
+            left = set(self.source.leftovers())
             if id(process) in self._elsewhere:
-                self._lost |= set(self.source.leftovers())
+                self._lost |= left
+            elif forgetful:
+                self._lost |= {
+                    each for each in left if not any(each.split()[-1] in text for text in process.remembered)
+                }
         else:
             self._check_success(outcome, started, marks_before)
         return outcome

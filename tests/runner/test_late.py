@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, wait
@@ -9,13 +10,18 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
 from syncline.connectors.connector import Batch, Json, Slice, StreamSchema, Window
+from syncline.connectors.errors import CommitUnknown
 from syncline.connectors.records import Records
 from syncline.pipelines import runner
 from syncline.pipelines.pipeline import Stream
+from syncline.pipelines.replay import replay
+from syncline.pipelines.stop import StopSignal
+from syncline.sinks.duckdb import DuckDB
 from syncline.state.memory import MemoryState
 from tests.runner.faults import Killed, Plan, faulty
 from tests.runner.test_outcomes import Watched, killed_at, strike_named
@@ -40,6 +46,14 @@ def test_rows_committed_late_do_not_count_against_what_an_earlier_run_landed_cou
     assert alone.equal(), "the overlap brings the late one"
 
 
+def test_nor_where_the_job_was_made_and_no_slice_had_landed_counted_hops(alone: World) -> None:
+    killed_at(alone, "extraction.read")
+    stamp = alone.clock() - timedelta(minutes=2)
+    alone.source.insert("Account", accounts(25, 1, SystemModstamp=stamp))
+    assert alone.run().resumed
+    assert alone.equal()
+
+
 def test_slices_that_the_landing_lost_are_read_again(alone: World) -> None:
     killed_at(alone, "landing.seal")
     [lost, *_] = sorted((alone.folder / "landing").rglob("run=*/*.parquet"))
@@ -60,7 +74,8 @@ def test_a_landing_that_is_gone_whole_costs_a_reading(alone: World) -> None:
 
 
 def test_an_increment_that_read_a_late_row_is_not_undone_by_an_older_reload_newest_wins(alone: World) -> None:
-    """The reload breaks off when it has read everything; then the row shows, stamped before the reload's horizon."""
+    """The reload breaks off when it has read everything; then the row shows, stamped before the reload's horizon. A
+    replay of all that was landed comes to the same."""
     alone.run()
     plan = Plan(kind="kill-before")
     plan.around = strike_named(plan, "warehouse.commit", 0)  # type: ignore[method-assign]
@@ -73,6 +88,10 @@ def test_an_increment_that_read_a_late_row_is_not_undone_by_an_older_reload_newe
     assert report.resumed
     assert alone.query("SELECT Name FROM Account WHERE Id = '001000001'") == [("late",)]
     assert report.streams["Account"].counts.stale == 1
+    audit = DuckDB(str(alone.folder / "audit.duckdb"))
+    replay(alone.pipeline(), audit, events=alone.events, stop=StopSignal(), seams=alone.seams())
+    with duckdb.connect(str(alone.folder / "audit.duckdb")) as connection:
+        assert connection.execute("SELECT Name FROM Account WHERE Id = '001000001'").fetchall() == [("late",)]
 
 
 def test_a_stream_that_another_run_brought_as_far_is_remembered_as_it_stands(world: World) -> None:
@@ -132,12 +151,51 @@ def test_rows_that_are_gone_when_the_heir_reads_are_deleted(world: World) -> Non
     assert world.equal()
 
 
+def test_a_stream_whose_rows_were_all_known_leaves_its_heir_nothing_to_miss(world: World) -> None:
+    """A stream without a cursor, read whole and found unchanged: its files are removed at once."""
+    world.source.add("Look", LOOK, key="Id", rows=[{"Id": "1"}, {"Id": "2"}])
+    world.streams = (Stream("Account"), Stream("Look"))
+    world.run()
+    world.source.update("Account", [{"Id": "001000001", "Name": "changed"}])
+    killed_at(world, "warehouse.commit")
+    report = world.run()
+    assert report.streams["Look"].warnings == []
+    assert world.equal()
+
+
 def test_a_column_that_only_the_heir_read_is_not_taken_for_committed(world: World) -> None:
     committed_unnoticed(world)
     world.source.alter("Contact", ACCOUNT.append(pa.field("Extra", pa.string())))
     world.run()
     assert world.equal()
     assert world.pipeline().state.recall("crm")["Contact"].columns == (*ACCOUNT.names, "Extra")
+
+
+@dataclass
+class LosesReply:
+    """A warehouse that commits and does not say so, once."""
+
+    inner: Any
+    lost: bool = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def commit(self, unit: Any) -> Any:
+        counts = self.inner.commit(unit)
+        if not self.lost:
+            self.lost = True
+            raise CommitUnknown("commit", "warehouse", "the reply was lost", "the watermarks tell")
+        return counts
+
+
+def test_an_heir_does_not_take_the_id_it_shares_for_its_own_commit_known_outcome(world: World) -> None:
+    """The run before it may only have been slow. Its successor plans from what stands."""
+    killed_at(world, "warehouse.commit")
+    with pytest.raises(CommitUnknown):
+        world.run(world.pipeline(warehouse=LosesReply(DuckDB(str(world.database)))))
+    world.run()
+    assert world.equal()
 
 
 # ---- tombstones are read when the records have been ----
@@ -171,7 +229,12 @@ class LogLastExtraction:
 
     def read(self, slice: Slice) -> Iterator[Batch]:
         self.source.read.append(slice.id)
-        return self.inner.read(slice) if slice.id != "log" else iter(())
+        if slice.id != "log":
+            rows: Iterator[Batch] = self.inner.read(slice)
+            return rows
+        gone = {"Id": ["a stranger"], "SystemModstamp": [self.inner.window.high - timedelta(minutes=1)]}
+        columns = [ACCOUNT.field(name) for name in gone]
+        return iter([Batch(pa.RecordBatch.from_pydict(gone, schema=pa.schema(columns)))])
 
 
 class LastFirst(Executor):
@@ -223,5 +286,7 @@ def test_a_log_that_was_read_before_the_records_is_read_again(alone: World, job_
     heir = LogLast(alone.source)
     alone.run(alone.pipeline(source=heir))
     assert heir.read.count("log") == (2 if job_lost else 1), "once for its own round"
-    assert len(list((alone.folder / "landing").rglob("run=*/log*.parquet"))) == 0
+    named = {path.name for path in (alone.folder / "landing").rglob("run=*/*.parquet")}
+    manifests = [json.loads(path.read_bytes()) for path in (alone.folder / "landing").rglob("_manifests/*.json")]
+    assert named == {entry["path"].rpartition("/")[2] for each in manifests for entry in each["files"]}
     assert alone.equal()

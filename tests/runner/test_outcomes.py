@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from syncline.connectors.errors import CommitUnknown, FenceLost, Stopped, SynclineError
+from syncline.connectors.errors import CommitUnknown, DataError, FenceLost, Stopped, SynclineError
 from syncline.pipelines.pipeline import Stream
 from syncline.pipelines.stop import StopSignal
 from syncline.sinks.duckdb import DuckDB
@@ -71,6 +71,27 @@ def test_a_run_killed_while_reading_goes_on_with_the_next_slice(world: World) ->
     assert report.resumed
     assert world.equal()
     assert world.source.jobs == (), "no job is left at the source"
+
+
+class Unreadable(Watched):
+    """Its rows are not what it said they would be: nothing that a retry mends."""
+
+    def plan(self, *args: Any) -> Any:
+        return UnreadableExtraction(self, self.inner.plan(*args))
+
+
+class UnreadableExtraction(WatchedExtraction):
+    def read(self, slice: Any) -> Any:
+        raise DataError("read", slice.id, "not a number", "look at the source")
+
+
+@pytest.mark.parametrize(("operation", "nth"), [("extraction.close", 0), ("state.remember", 1)])
+def test_a_job_that_is_given_up_is_removed_before_it_is_forgotten(world: World, operation: str, nth: int) -> None:
+    world.streams = world.streams[:1]
+    killed_at(world, operation, nth, source=Unreadable(world.source))
+    world.run()
+    assert world.source.jobs == (), "no job is left at the source"
+    assert world.equal()
 
 
 def test_a_run_killed_before_its_commit_is_loaded_from_the_sealed_manifest(world: World) -> None:
@@ -200,8 +221,7 @@ def test_a_lost_reply_to_a_commit_that_does_not_stand_fails_and_is_mended_by_the
 
 def test_a_run_that_died_between_commit_and_remembering_it_is_not_applied_twice(world: World) -> None:
     killed_at(world, "warehouse.commit", state=world.pipeline().state)
-    pipeline = world.pipeline(warehouse=LosesReply(world.pipeline().warehouse, carried_out=True))
-    object.__setattr__(pipeline, "state", DiesOnceCommitted(pipeline.state, world))
+    pipeline = world.pipeline(state=DiesOnceCommitted(world.pipeline().state, world))
     with pytest.raises(Killed):
         world.run(pipeline)
     version = world.watermarks()["Account"][1]
