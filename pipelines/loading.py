@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -10,7 +10,7 @@ import pyarrow as pa
 import syncline
 from syncline.connectors.errors import CommitUnknown, CountMismatch, Transient
 from syncline.pipelines.context import Context
-from syncline.pipelines.extract import Landed
+from syncline.pipelines.reading import Landed
 from syncline.pipelines.task import Task
 from syncline.sinks.manifest import Manifest
 from syncline.sinks.warehouse import CommitCounts, CommitUnit, Mark, TablePlan, Watermark
@@ -51,9 +51,16 @@ def mark_of(task: Task, version: int) -> Mark:
 
 
 def load_and_commit(
-    context: Context, landed: Sequence[Landed], versions: Mapping[str, int], run_id: str, started_at: datetime
+    context: Context,
+    landed: Sequence[Landed],
+    versions: Mapping[str, int],
+    run_id: str,
+    started_at: datetime,
+    staged: Set[str] = frozenset(),
 ) -> datetime:
     """Loads what has rows, commits every stream's watermark with them, and returns the instant of the commit.
+
+    The streams ``staged`` were loaded before, and then every table was prepared.
 
     Raises:
         FenceLost: another run moved a watermark first; nothing was written.
@@ -63,7 +70,7 @@ def load_and_commit(
     plans = {each.task.schema.name: table_plan(context, each.task, run_id) for each in changed}
     manifests = {each.task.schema.name: each.manifest for each in changed}
     marks = [mark_of(each.task, versions[each.task.schema.name]) for each in landed]
-    return carry_out(context, unit_of(context, run_id, started_at, plans, marks, manifests), manifests)
+    return carry_out(context, unit_of(context, run_id, started_at, plans, marks, manifests), manifests, staged)
 
 
 def unit_of(
@@ -93,7 +100,9 @@ def unit_of(
     )
 
 
-def carry_out(context: Context, unit: CommitUnit, manifests: Mapping[str, Manifest]) -> datetime:
+def carry_out(
+    context: Context, unit: CommitUnit, manifests: Mapping[str, Manifest], staged: Set[str] = frozenset()
+) -> datetime:
     """Prepares and loads the unit's tables, each from its stream's manifest, commits, and returns the commit's instant.
 
     Raises:
@@ -104,10 +113,12 @@ def carry_out(context: Context, unit: CommitUnit, manifests: Mapping[str, Manife
     # Reading is over: what it used for batches is worth more to an embedded warehouse (BOUNDED).
     pa.default_memory_pool().release_unused()
     context.stop.check()
-    warehouse.prepare(unit.tables)
+    if not staged:
+        warehouse.prepare(unit.tables)
     for plan in unit.tables:
         context.stop.check()
-        load(context, plan, manifests[plan.stream])
+        if plan.stream not in staged:
+            load(context, plan, manifests[plan.stream])
     context.stop.check()
     try:
         counts = warehouse.commit(unit)

@@ -23,7 +23,6 @@ import pyarrow as pa
 from syncline.connectors.connector import StreamSchema
 from syncline.pipelines.buckets import EARLIEST, Bucket, buckets_of, edges_of, with_differences
 from syncline.pipelines.context import Context
-from syncline.pipelines.extract import Landed
 from syncline.pipelines.keyed import (
     Gathered,
     gather_changed,
@@ -33,6 +32,7 @@ from syncline.pipelines.keyed import (
     narrowed,
 )
 from syncline.pipelines.loading import table_plan
+from syncline.pipelines.reading import Landed
 from syncline.pipelines.sampling import Sample, sample_keys
 from syncline.pipelines.task import NEVER, make_reload, same_commit
 from syncline.sinks.manifest import Manifest, Mode

@@ -15,9 +15,10 @@ from datetime import datetime
 from syncline.connectors.errors import DataError, FenceLost, MassDelete
 from syncline.pipelines.checkpoint import Checkpoint
 from syncline.pipelines.context import Context
-from syncline.pipelines.extract import Landed, extract_all
+from syncline.pipelines.extract import extract_all
 from syncline.pipelines.loading import load_and_commit
 from syncline.pipelines.pipeline import Stream
+from syncline.pipelines.reading import Landed
 from syncline.pipelines.resume import is_taken
 from syncline.pipelines.runner import (
     REPLANS_MAX,

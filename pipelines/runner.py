@@ -11,10 +11,11 @@ A run first finishes what an earlier one left unfinished, up to that run's horiz
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from syncline.connectors.connector import Json, StreamSchema
 from syncline.connectors.errors import (
@@ -29,13 +30,15 @@ from syncline.connectors.errors import (
 )
 from syncline.pipelines.checkpoint import Checkpoint
 from syncline.pipelines.context import Context, Seams
+from syncline.pipelines.early import EarlyLoads
 from syncline.pipelines.events import Events
-from syncline.pipelines.extract import Landed, extract_all
+from syncline.pipelines.extract import extract_all
 from syncline.pipelines.fit import require_fit
 from syncline.pipelines.lifecycle import LEASE_TTL_S, new_report, recorded
 from syncline.pipelines.loading import load_and_commit
 from syncline.pipelines.mirror import from_truth, recall, tells_of
 from syncline.pipelines.pipeline import Pipeline, Stream
+from syncline.pipelines.reading import Landed
 from syncline.pipelines.report import RunReport
 from syncline.pipelines.resume import is_taken
 from syncline.pipelines.stop import StopSignal
@@ -141,14 +144,15 @@ def sync_round(
         elif is_taken(context, tasks, run_id):
             run_id, started_at = fresh_id(context)
         require_fit(context.pipeline, tasks)
-        landed = extract_all(context, tasks, run_id, started_at)
+        early = EarlyLoads(context, tasks, run_id, partial(agree, marks=marks))
+        landed = extract_all(context, tasks, run_id, started_at, early.take)
         if all(each.same for each in landed):
             remember_idle(context, landed)
             return
-        truth = context.warehouse.watermarks(context.pipeline.name)
+        truth = context.warehouse.watermarks(context.pipeline.name) if early.truth is None else early.truth
         if agree(truth, marks):
             try:
-                commit_round(context, landed, run_id, started_at)
+                commit_round(context, landed, run_id, started_at, early.staged)
                 return
             except FenceLost:
                 truth = context.warehouse.watermarks(context.pipeline.name)
@@ -218,10 +222,12 @@ def committed_before(truth: Mapping[str, Watermark], landed: Sequence[Landed]) -
     return bool(marks) and all(mark is not None and mark.run_id == checkpoint.run_id for mark, checkpoint in marks)
 
 
-def commit_round(context: Context, landed: Sequence[Landed], run_id: str, started_at: datetime) -> None:
+def commit_round(
+    context: Context, landed: Sequence[Landed], run_id: str, started_at: datetime, staged: Set[str]
+) -> None:
     versions = {each.task.schema.name: each.task.base.version for each in landed}
     try:
-        load_and_commit(context, landed, versions, run_id, started_at)
+        load_and_commit(context, landed, versions, run_id, started_at, staged)
     except (DataError, MassDelete):
         forget(context, landed)
         raise

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 Row: TypeAlias = dict[str, Any]
 Key: TypeAlias = tuple[Any, ...]
 
-CAPABILITIES: Final = Capabilities(name="memory", case_sensitive_names=True, name_bytes_max=255)
+CAPABILITIES: Final = Capabilities("memory", case_sensitive_names=True, name_bytes_max=255, loads_early=True)
 
 TOMBSTONE: Final = "_syncline_tombstone"
 _OLDEST: Final = (False, None)

@@ -16,7 +16,9 @@ Spelling: TypeAlias = Literal["lower", "exact"]
 
 # Identifiers longer than 63 bytes are cut silently (PostgreSQL manual, lexical structure): longer ones are refused.
 # Texts hold no NUL (PostgreSQL manual, character types).
-LOWER: Final = Capabilities("postgres", case_sensitive_names=False, name_bytes_max=63, nul_in_text=False)
+LOWER: Final = Capabilities(
+    "postgres", case_sensitive_names=False, name_bytes_max=63, nul_in_text=False, loads_early=True
+)
 EXACT: Final = replace(LOWER, case_sensitive_names=True)
 
 CONNECT_TIMEOUT_S: Final = 15

@@ -33,6 +33,7 @@ CAPABILITIES: Final = Capabilities(
     name_bytes_max=NAME_BYTES_MAX,
     nul_in_text=False,
     text_bytes_max=TEXT_BYTES_MAX,
+    loads_early=True,
 )
 
 PREFIX: Final = "REDSHIFT_"

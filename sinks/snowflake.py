@@ -114,7 +114,7 @@ class Snowflake(Served):
 
 
 def capabilities_of(settings: Settings) -> Capabilities:
-    return replace(CAPABILITIES, case_sensitive_names=settings.names == "exact")
+    return replace(CAPABILITIES, case_sensitive_names=settings.names == "exact", loads_early=settings.loads == "early")
 
 
 def dialect_of(settings: Settings) -> Dialect:

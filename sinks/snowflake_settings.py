@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from syncline.sinks.landing import Landing
 
 Names: TypeAlias = Literal["upper", "exact"]
+Loads: TypeAlias = Literal["early", "late"]
 
 PLACES: Final = ("ACCOUNT", "USER", "ROLE", "WAREHOUSE", "DATABASE", "SCHEMA", "HOST")
 VARIABLES: Final = (*PLACES, *(name for way in WAYS for name in way), *ADDITIONS)
 
 # Identifiers hold at most 255 characters, and quoted ones keep their case (Snowflake reference, identifiers).
-CAPABILITIES: Final = Capabilities(name="snowflake", case_sensitive_names=True, name_bytes_max=255)
+CAPABILITIES: Final = Capabilities("snowflake", case_sensitive_names=True, name_bytes_max=255, loads_early=True)
 
 CREDITS_PER_HOUR: Final[Mapping[str, int]] = {
     "XSMALL": 1,
@@ -77,9 +78,10 @@ class Settings:
     Names of databases, schemas, roles and warehouses are read as SQL reads them: ``sales`` is ``SALES``, ``'"sales"'``
     is ``sales``. ``names`` is how the source's names are spelled: ``upper`` so that plain SQL works, or ``exact``.
     ``stage`` names an existing stage at or above the landing, ``storage_integration`` one that may read it; with
-    neither, files of a local landing are uploaded to an internal stage. Seconds: ``statement_timeout_s`` of one
-    statement, ``queue_timeout_s`` before the warehouse takes it, ``lock_timeout_s`` for a lock, ``login_timeout_s``,
-    and ``network_timeout_s`` without an answer to a short statement.
+    neither, files of a local landing are uploaded to an internal stage. ``loads`` is when tables are staged: ``early``,
+    as each stream has landed, or ``late``, when all have, for which the virtual warehouse runs a shorter time. Seconds:
+    ``statement_timeout_s`` of one statement, ``queue_timeout_s`` before the warehouse takes it, ``lock_timeout_s`` for
+    a lock, ``login_timeout_s``, and ``network_timeout_s`` without an answer to a short statement.
     """
 
     sign_in: SignIn
@@ -95,6 +97,7 @@ class Settings:
     stage: str = ""
     storage_integration: str = ""
     warehouse_size: str = "XSMALL"
+    loads: Loads = "early"
     statement_timeout_s: int = 3600
     queue_timeout_s: int = 1800
     lock_timeout_s: int = 600
@@ -116,6 +119,8 @@ class Settings:
         object.__setattr__(self, "_named", named)
         if self.names not in get_args(Names):
             raise _wrong("names", self.names, 'write "upper" or "exact"')
+        if self.loads not in get_args(Loads):
+            raise _wrong("loads", self.loads, 'write "early" or "late"')
         if self.stage and self.storage_integration:
             raise _wrong("stage and storage_integration", "both", "name the stage alone: it has its own integration")
         if self.warehouse_size not in CREDITS_PER_HOUR:

@@ -46,7 +46,8 @@ class Capabilities:
     """The few facts about a warehouse that the planner needs; nothing else branches on the warehouse.
 
     ``text_bytes_max`` is the longest text a column holds, ``None`` for one no source reaches; ``nul_in_text`` whether a
-    text may hold U+0000. A text beyond either is refused by name (LOUD), never cut or cleaned.
+    text may hold U+0000. A text beyond either is refused by name (LOUD), never cut or cleaned. ``loads_early``: loading
+    is another machine's work, and begins while other streams are still being read.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Capabilities:
     name_bytes_max: int
     nul_in_text: bool = True
     text_bytes_max: int | None = None
+    loads_early: bool = False
 
 
 @dataclass(frozen=True, slots=True)

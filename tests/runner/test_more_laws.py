@@ -17,8 +17,8 @@ from syncline.connectors.errors import CommitUnknown, CountMismatch, FenceLost, 
 from syncline.pipelines import runner
 from syncline.pipelines.checkpoint import Checkpoint
 from syncline.pipelines.digest import DIGEST_BYTES, pack
-from syncline.pipelines.extract import SLICES_WAITING_MAX
 from syncline.pipelines.pipeline import Stream
+from syncline.pipelines.reading import SLICES_WAITING_MAX
 from syncline.pipelines.task import NEVER, make_task, still_valid
 from syncline.sinks.manifest import Manifest
 from syncline.state.memory import MemoryState

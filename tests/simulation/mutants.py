@@ -26,7 +26,7 @@ from syncline.connectors.salesforce.connector import Salesforce
 from syncline.connectors.salesforce.deletes import DeleteLog
 from syncline.connectors.salesforce.extraction import SalesforceExtraction
 from syncline.connectors.salesforce.jobs import Jobs
-from syncline.pipelines import extract, loading, resume, runner
+from syncline.pipelines import loading, reading, resume, runner
 from syncline.pipelines.checkpoint import Checkpoint
 from syncline.pipelines.digest import Known, pack
 from syncline.pipelines.sieve import Sieve
@@ -70,7 +70,7 @@ def horizon_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def rows_are_taken_for_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extract.Landed, "same", property(lambda self: self.task.base.version > 0))
+    monkeypatch.setattr(reading.Landed, "same", property(lambda self: self.task.base.version > 0))
 
 
 def a_hop_loses_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,8 +162,8 @@ def resumed_by_count(monkeypatch: pytest.MonkeyPatch) -> None:
         return [each for each in found if each.kind != "records" or not resume]
 
     monkeypatch.setattr(SalesforceExtraction, "slices", slices)
-    monkeypatch.setattr(extract, "check_results", lambda *args: None)
-    monkeypatch.setattr(extract.Reading, "check_counts", lambda self, extraction: None)
+    monkeypatch.setattr(reading, "check_results", lambda *args: None)
+    monkeypatch.setattr(reading.Reading, "check_counts", lambda self, extraction: None)
 
 
 def no_guard(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +245,7 @@ def requests_are_repeated_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
 def all_rows_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """There are three places that look at the limit."""
     make, add, many = Sieve.__init__, Checkpoint.add, 1_000_000
-    monkeypatch.setattr(extract, "pack", lambda parts, rows_max: pack(parts, many))
+    monkeypatch.setattr(reading, "pack", lambda parts, rows_max: pack(parts, many))
     monkeypatch.setattr(Sieve, "__init__", lambda self, task, kind, ordinal, rows_max: make(self, task, kind, ordinal, many))  # fmt: skip # noqa: E501
     monkeypatch.setattr(Checkpoint, "add", lambda self, name, landed, bytes_max: add(self, name, landed, many))
 
