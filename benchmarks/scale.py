@@ -16,7 +16,7 @@ DAY_S: Final = 86_400
 
 # Counted by tests/docs/test_scale_page.py.
 IDLE_CALLS_RUN: Final = 1
-IDLE_CALLS_STREAM: Final = 2
+LOOKED_AT_ONCE: Final = 5
 DESCRIBED_AT_ONCE: Final = 25
 STATE_CALLS: Final = (7, 1)
 BUCKET_READS: Final = (7, 1)
@@ -152,9 +152,9 @@ def each_run(cost: tuple[int, int], streams: int) -> int:
 
 
 def idle_calls(streams: int) -> int:
-    """Requests of a run that finds nothing new: the time, the descriptions, and a count and the delete log."""
+    """Requests of a run that finds nothing new: the time, the descriptions, and counts with delete logs."""
     describes = streams if streams < 3 else ceil(streams / DESCRIBED_AT_ONCE)
-    return IDLE_CALLS_RUN + describes + IDLE_CALLS_STREAM * streams
+    return IDLE_CALLS_RUN + describes + ceil(streams / LOOKED_AT_ONCE)
 
 
 BILLION: Final = FirstLoad(10**9)

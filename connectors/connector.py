@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import pyarrow as pa
 
@@ -244,6 +244,21 @@ class TellsWaits(Protocol):
 
     def on_wait(self, listener: Callable[[Wait], None] | None) -> None:
         """Calls ``listener`` before each pause, from any thread, until another or ``None`` takes its place."""
+        ...
+
+
+@runtime_checkable
+class LooksAhead(Protocol):
+    """A connector that can ask for several streams at once what ``plan`` would ask for each."""
+
+    def look(self, windows: Sequence[tuple[StreamSchema, Window]]) -> None:
+        """Told before a round's streams are planned, one after the other or side by side. Creates nothing.
+
+        Each answer serves one ``plan`` of that stream and window; a later one asks anew.
+
+        Raises:
+            As ``Connector.plan``.
+        """
         ...
 
 

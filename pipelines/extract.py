@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future
 from datetime import datetime
 
+from syncline.connectors.connector import LooksAhead
 from syncline.connectors.errors import Stopped
 from syncline.pipelines.checkpoint import Checkpoint
 from syncline.pipelines.context import Context
@@ -34,6 +35,8 @@ def extract_all(
     ``take`` is handed each stream once it has landed, by the calling thread, while others are being read.
     """
     context.failed.clear()
+    if isinstance(context.connector, LooksAhead):
+        context.connector.look([(task.schema, task.window) for task in tasks])
     with (
         readers_of(context) as readers,
         context.seams.pool(context.pipeline.workers, "syncline-slice") as slices,

@@ -34,6 +34,7 @@ from syncline.connectors.salesforce.departures import Departures
 from syncline.connectors.salesforce.describe import Described, Facts, describe_objects
 from syncline.connectors.salesforce.extraction import BULK, REST, SalesforceExtraction, is_empty
 from syncline.connectors.salesforce.faults import Faulted, Refused
+from syncline.connectors.salesforce.looks import Looks
 from syncline.connectors.salesforce.lookup import Lookups
 from syncline.connectors.salesforce.quota import Quota
 from syncline.connectors.salesforce.rest import PAGE_ROWS, Notes, Query, RestReading
@@ -64,6 +65,7 @@ class Salesforce:
         self._now: datetime | None = None
         self._listener: Callable[[Wait], None] | None = None
         self._from_env: Options | None = None
+        self._looks = Looks()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Unpack[Options]) -> Salesforce:
@@ -125,10 +127,19 @@ class Salesforce:
         return now - timedelta(seconds=self.settings.settling_lag_s)
 
     def plan(self, stream: StreamSchema, window: Window) -> SalesforceExtraction:
-        facts, query = self._facts(stream.name), Query(self._open(), Notes())
-        rows = self._count(query, stream, window)
+        facts = self._facts(stream.name)
+        rows, told = self._looks.at(stream, window) or (self._count(stream, window), None)
         narrow = fits_url(select(stream, Shape.of(stream, facts).fields, window))
-        return self._extraction(stream, window, facts, self._road(rows, narrow, facts), rows)
+        return self._extraction(stream, window, facts, self._road(rows, narrow, facts), rows, told)
+
+    def look(self, windows: Sequence[tuple[StreamSchema, Window]]) -> None:
+        """See ``LooksAhead``: an increment's rows are counted and its delete log is read, five streams to a request."""
+        wanted = []
+        for stream, window in windows:
+            log = self._log(self._open(), stream, window, self._facts(stream.name), Notes())
+            if log is not None and (listed := log.address(window, self._clock(window))) is not None:
+                wanted.append((stream, window, listed))
+        self._looks.ask(self._open(), wanted)
 
     def recipe(self) -> Recipe:
         """``from_env`` with the same options; a worker signs in by its own environment, to the same org and user."""
@@ -154,7 +165,7 @@ class Salesforce:
         return self._extraction(stream, window, Facts(**{**told, "loose": frozenset(told["loose"])}), BULK, None)
 
     def _extraction(
-        self, stream: StreamSchema, window: Window, facts: Facts, api: str, rows: int | None
+        self, stream: StreamSchema, window: Window, facts: Facts, api: str, rows: int | None, told: Json | None = None
     ) -> SalesforceExtraction:
         transport, notes, shape = self._open(), Notes(), Shape.of(stream, facts)
         query = select(stream, shape.fields, window)
@@ -162,8 +173,9 @@ class Salesforce:
         log = self._log(transport, stream, window, facts, notes)
         left = Departures.of(transport, stream, window, notes, EARLIEST)
         groups = 1 if narrow else len(groups_of(stream, shape.fields, facts.stamp, window)) if api == REST else 0
-        calls = 0 if is_empty(window, rows) else self._calls(api, rows, groups)
-        calls += (log is not None) + (left is not None)
+        empty = is_empty(window, rows)
+        calls = 0 if empty else self._calls(api, rows, groups)
+        calls += (log is not None and not (empty and told is not None)) + (left is not None)
         forecast = Forecast(api, query, rows, calls)
 
         def rest() -> RestReading | WideReading:
@@ -180,9 +192,19 @@ class Salesforce:
             deadline_s=self.settings.job_deadline_s,
             earliest=EARLIEST,
         )
-        now = self._now or window.high + timedelta(seconds=self.settings.settling_lag_s)
+        now = self._clock(window)
         return SalesforceExtraction(
-            stream, window, shape, forecast, notes, rest=rest, bulk=bulk, log=log, departures=left, now=lambda: now
+            stream,
+            window,
+            shape,
+            forecast,
+            notes,
+            rest=rest,
+            bulk=bulk,
+            log=log,
+            told=told,
+            departures=left,
+            now=lambda: now,
         )
 
     def look_up(self, stream: StreamSchema, keys: pa.Table) -> Iterator[Batch] | None:
@@ -236,10 +258,13 @@ class Salesforce:
             self.describe([name])
         return self._described[name]
 
-    def _count(self, query: Query, stream: StreamSchema, window: Window) -> int | None:
+    def _clock(self, window: Window) -> datetime:
+        return self._now or window.high + timedelta(seconds=self.settings.settling_lag_s)
+
+    def _count(self, stream: StreamSchema, window: Window) -> int | None:
         """The org's own count; ``None`` where it cannot count, which says nothing about reading."""
         try:
-            return query.count(stream, window)
+            return Query(self._open(), Notes()).count(stream, window)
         except Faulted as fault:
             if fault.rule.verdict != "smaller":
                 raise

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from syncline.connectors.connector import BATCH_ROWS_MAX, Batch, Slice, StreamSchema, Window
+from syncline.connectors.connector import BATCH_ROWS_MAX, Batch, Json, Slice, StreamSchema, Window
 from syncline.connectors.salesforce.columns import INSTANT
+from syncline.connectors.salesforce.composite import address
 from syncline.connectors.salesforce.faults import Refused
 from syncline.connectors.salesforce.rest import Notes, Query
 from syncline.connectors.salesforce.shape import Shape
@@ -56,31 +57,46 @@ class DeleteLog:
     def slice(self, window: Window) -> Slice:
         return Slice(f"deleted-{label(window)}", {"api": "deleted", **bounds(window)}, kind="tombstones")
 
-    def read(self, window: Window, now: datetime) -> Iterator[Batch]:
-        """Key and instant of deletion of each record that is gone. ``now`` is the source's clock."""
+    def address(self, window: Window, now: datetime) -> str | None:
+        """Where the window's entries stand, for another request to ask; ``None`` where the log begins later."""
+        start, end = minutes_of(window)
+        return None if start < _reach(now) else address(self._path(), _params(start, max(end, start + SPAN_MIN)))
+
+    def read(self, window: Window, now: datetime, told: Json | None = None) -> Iterator[Batch]:
+        """Key and instant of deletion of each record that is gone.
+
+        ``now`` is the source's clock; ``told`` is what stood at ``address``.
+        """
         assert window.low is not None
         start, end = minutes_of(window)
-        reach = _ceil(now - LOG_REACH) + MINUTE
+        reach = _reach(now)
         if start < reach:
             self._warn(f"the delete log of {self._stream.name} reaches 15 days back, the window begins {window.low}")
             start = reach
-        found = self._listed(start, max(end, start + SPAN_MIN), window)
+        end = max(end, start + SPAN_MIN)
+        found = self._listed(start, end, window) if told is None else self._entries(told, start, window)
         kept = self._believed([each for each in found if window.low <= each.at < window.high], window)
         for first in range(0, len(kept), BATCH_ROWS_MAX):
             yield self._batch(kept[first : first + BATCH_ROWS_MAX])
 
     def _listed(self, start: datetime, end: datetime, window: Window) -> list[Gone]:
         """The log's entries; a span with more than 600,000 is halved."""
-        path = self._transport.data_path("sobjects", self._stream.name, "deleted/")
-        params = {"start": start.isoformat(), "end": end.isoformat()}
         try:
-            answer = self._transport.fetch_json(Call("read deletes", self._stream.name, path, params))
+            answer = self._transport.fetch_json(
+                Call("read deletes", self._stream.name, self._path(), _params(start, end))
+            )
         except Refused as refused:
             middle = _ceil(start + (end - start) / 2)
             if refused.answer.code == "EXCEEDED_ID_LIMIT" and middle - start >= SPAN_MIN <= end - middle:
                 return [*self._listed(start, middle, window), *self._listed(middle, end, window)]
             self._warn(f"the delete log of {self._stream.name} was refused ({refused.answer})")
             return []
+        return self._entries(answer, start, window)
+
+    def _path(self) -> str:
+        return self._transport.data_path("sobjects", self._stream.name, "deleted/")
+
+    def _entries(self, answer: Mapping[str, Any], start: datetime, window: Window) -> list[Gone]:
         self._check_coverage(answer, start, window)
         return [Gone(id18(each["id"]), instant(each["deletedDate"])) for each in answer["deletedRecords"]]
 
@@ -139,6 +155,15 @@ def minutes_of(window: Window) -> tuple[datetime, datetime]:
     assert window.low is not None
     start, end = window.low.astimezone(UTC).replace(second=0, microsecond=0), _ceil(window.high)
     return min(start, end - SPAN_MIN), end
+
+
+def _reach(now: datetime) -> datetime:
+    """The first whole minute that the log may be asked for."""
+    return _ceil(now - LOG_REACH) + MINUTE
+
+
+def _params(start: datetime, end: datetime) -> dict[str, str]:
+    return {"start": start.isoformat(), "end": end.isoformat()}
 
 
 def _ceil(at: datetime) -> datetime:

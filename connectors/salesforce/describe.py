@@ -16,13 +16,12 @@ import pyarrow as pa
 from syncline.connectors.connector import Json, StreamSchema
 from syncline.connectors.errors import ConfigError
 from syncline.connectors.salesforce.columns import FIXED, INSTANT, LOOSE, NUMBERS, TEXTS, NumberRules, type_of
+from syncline.connectors.salesforce.composite import TOGETHER_MAX, ask_together
 from syncline.connectors.salesforce.faults import Refused
 from syncline.connectors.salesforce.soql import DELETED_FIELD
 from syncline.connectors.salesforce.transport import Call, Transport
 
-BATCH_MAX: Final = 25
-"""Sub-requests in one composite batch, which costs one request of the quota (REST API guide, Composite Batch)."""
-BATCH_MIN: Final = 3
+TOGETHER_MIN: Final = 3
 
 CURSORS: Final = ("SystemModstamp", "LastModifiedDate", "CreatedDate", "LoginTime")
 """Best first: only the first moves with every change the platform makes; the last two never move again."""
@@ -64,11 +63,11 @@ def describe_objects(transport: Transport, names: Sequence[str], rules: NumberRu
 
 
 def _ask_all(transport: Transport, names: Sequence[str]) -> list[Json]:
-    if len(names) < BATCH_MIN:
+    if len(names) < TOGETHER_MIN:
         return [_ask(transport, name) for name in names]
     documents: list[Json] = []
-    for start in range(0, len(names), BATCH_MAX):
-        documents.extend(_ask_batch(transport, names[start : start + BATCH_MAX]))
+    for start in range(0, len(names), TOGETHER_MAX):
+        documents.extend(_ask_together(transport, names[start : start + TOGETHER_MAX]))
     return documents
 
 
@@ -82,26 +81,11 @@ def _ask(transport: Transport, name: str) -> Json:
         raise
 
 
-def _ask_batch(transport: Transport, names: Sequence[str]) -> list[Json]:
-    """Through one composite batch; whatever is not a plain success in it is asked for alone, and then explained."""
-    requests = [
-        {"method": "GET", "url": f"v{transport.api_version}/sobjects/{name}/describe"} for name in names
-    ]  # fmt: skip
-    call = Call(
-        "describe objects",
-        ", ".join(names),
-        transport.data_path("composite", "batch"),
-        method="POST",
-        body={"batchRequests": requests},
-    )
-    try:
-        results = transport.fetch_json(call)["results"]
-    except Refused:
-        results = [{}] * len(names)
-    return [
-        result["result"] if result.get("statusCode") == 200 else _ask(transport, name)
-        for name, result in zip(names, results, strict=True)
-    ]
+def _ask_together(transport: Transport, names: Sequence[str]) -> list[Json]:
+    """In one request; whatever is not a plain success in it is asked for alone, and then explained."""
+    addresses = [transport.data_path("sobjects", name, "describe") for name in names]
+    documents = ask_together(transport, "describe objects", ", ".join(names), addresses) or [None] * len(names)
+    return [_ask(transport, name) if told is None else told for name, told in zip(names, documents, strict=True)]
 
 
 def _unknown(transport: Transport, name: str) -> ConfigError:

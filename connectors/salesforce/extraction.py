@@ -27,7 +27,11 @@ REST: Final = "rest"
 
 
 class SalesforceExtraction:
-    """The port's Extraction; its promises are there. ``log`` and ``departures`` are ``None`` where not asked for."""
+    """The port's Extraction; its promises are there. ``log`` and ``departures`` are ``None`` where not asked for.
+
+    ``told`` is what the log said when the rows were counted. It is believed where none are read: of rows that are read
+    later, some may be gone by then.
+    """
 
     def __init__(
         self,
@@ -40,6 +44,7 @@ class SalesforceExtraction:
         rest: Callable[[], RestReading | WideReading],
         bulk: BulkReading,
         log: DeleteLog | None,
+        told: Json | None,
         departures: Departures | None,
         now: Callable[[], datetime],
     ) -> None:
@@ -52,6 +57,7 @@ class SalesforceExtraction:
         self._rest: RestReading | WideReading | None = None
         self._bulk = bulk
         self._log = log
+        self._told = told
         self._departures = departures
         self._now = now
 
@@ -75,6 +81,8 @@ class SalesforceExtraction:
         begun_by = resume.get("api") if isinstance(resume, dict) else None
         by_bulk = (begun_by or self._forecast.api) == BULK
         empty = begun_by is None and is_empty(self._window, self._forecast.rows)
+        if not empty:
+            self._told = None
         if not by_bulk and not empty:
             self._forecast = replace(self._forecast, api=REST)
             remember({"api": REST})
@@ -95,7 +103,7 @@ class SalesforceExtraction:
             return
         if slice.kind == "tombstones":
             assert self._log is not None
-            yield from self._log.read(window_of(slice), self._now())
+            yield from self._log.read(window_of(slice), self._now(), self._told)
             return
         for rows in self._bulk.read(slice) if slice.params["api"] == BULK else self._by_rest(slice):
             yield from self._shape.batches(rows)

@@ -24,6 +24,7 @@ _KINDS: Final = tuple(
         ("GET", r"/services/data/[^/]+/query(All)?/?\Z", "query"),
         ("GET", r"/services/data/[^/]+/query(All)?/[^/]+\Z", "query_more"),
         ("GET", r"/services/data/[^/]+/limits", "limits"),
+        ("POST", r"/services/data/[^/]+/composite/?\Z", "composite"),
         ("POST", r"/services/data/[^/]+/composite/batch/?\Z", "batch"),
         ("POST", r"/services/data/[^/]+/jobs/query/?\Z", "bulk_create"),
         ("GET", r"/services/data/[^/]+/jobs/query/?\Z", "bulk_list"),

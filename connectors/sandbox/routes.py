@@ -23,6 +23,7 @@ from syncline.connectors.sandbox.http import (
 from syncline.connectors.sandbox.rest import Rest
 
 BATCH_MAX: Final = 25
+COMPOSITE_QUERIES_MAX: Final = 5
 
 _Handler: TypeAlias = Callable[["Routes", Request, str, tuple[str, ...]], Response]
 
@@ -107,6 +108,26 @@ class Routes:
         results = [{"statusCode": a.status, "result": json.loads(a.content() or b"null")} for a in answers]
         return json_response({"hasErrors": any(answer.status >= 400 for answer in answers), "results": results})
 
+    def composite(self, request: Request, version: str) -> Response:
+        """Composite: up to 25 sub-requests, 5 of them queries, one call toward the limit. Each stands for itself."""
+        asked = request.json()
+        inner = asked.get("compositeRequest") if isinstance(asked, dict) else None
+        if not isinstance(inner, list) or not 0 < len(inner) <= BATCH_MAX:
+            raise ApiError(400, "LIMIT_EXCEEDED", f"a composite request holds 1 to {BATCH_MAX} requests")
+        if sum("/query" in str(one.get("url")) for one in inner) > COMPOSITE_QUERIES_MAX:
+            raise ApiError(400, "LIMIT_EXCEEDED", f"{COMPOSITE_QUERIES_MAX} of them may be queries")
+        answers = [(one, self._sub_answer(one)) for one in inner]
+        told = [
+            {
+                "body": json.loads(answer.content() or b"null"),
+                "httpHeaders": {},
+                "httpStatusCode": answer.status,
+                "referenceId": one["referenceId"],
+            }
+            for one, answer in answers
+        ]
+        return json_response({"compositeResponse": told})
+
     def _sub_answer(self, one: Mapping[str, Json]) -> Response:
         target = str(one.get("url", "")).removeprefix("/services/data/").lstrip("/")
         try:
@@ -135,6 +156,7 @@ _ROUTES: Final[tuple[tuple[str, re.Pattern[str], _Handler], ...]] = tuple(
         ("GET", r"/query(?:All)?/([\w-]+)", lambda r, q, v, p: r.rest.more(v, p[0])),
         ("GET", r"/limits", lambda r, q, v, p: r.rest.limits(*r.jobs.left())),
         ("GET", r"/limits/recordCount", lambda r, q, v, p: r.rest.record_count(q)),
+        ("POST", r"/composite", lambda r, q, v, p: r.composite(q, v)),
         ("POST", r"/composite/batch", lambda r, q, v, p: r.batch(q, v)),
         ("POST", r"/jobs/query", lambda r, q, v, p: r.jobs.create(q, v)),
         ("GET", r"/jobs/query", lambda r, q, v, p: r.jobs.list(q, v)),

@@ -83,7 +83,10 @@ class Read:
 
 def read(source: Salesforce, schema: StreamSchema, window: Window, resume: Json | None = None) -> Read:
     """One whole extraction, landed."""
-    extraction = source.plan(schema, window)
+    return read_planned(source.plan(schema, window), resume)
+
+
+def read_planned(extraction: SalesforceExtraction, resume: Json | None = None) -> Read:
     outcome = "abandoned"
     try:
         remembered: list[Json] = []

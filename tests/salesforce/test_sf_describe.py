@@ -163,7 +163,7 @@ def test_an_object_that_cannot_be_queried_is_refused(site: Site) -> None:
 def test_many_objects_cost_one_request_for_twenty_five(site: Site) -> None:
     names = ["Account", "Contact", "Opportunity", "User", "Ledger__c"]
     assert [each.name for each in site.connect().describe(names)] == names
-    assert (site.calls("POST */composite/batch"), site.calls("GET */describe")) == (1, 0)
+    assert (site.calls("POST */composite"), site.calls("GET */describe")) == (1, 0)
 
 
 def test_a_wrong_name_among_many_is_explained_like_a_single_one(site: Site) -> None:
@@ -172,9 +172,9 @@ def test_a_wrong_name_among_many_is_explained_like_a_single_one(site: Site) -> N
     assert caught.value.object == "Acount"
 
 
-def test_objects_are_described_one_by_one_where_there_is_no_batch(site: Site) -> None:
+def test_objects_are_described_one_by_one_where_nothing_can_be_asked_together(site: Site) -> None:
     told = [{"errorCode": "NOT_FOUND", "message": "no such thing"}]
-    site.org.inject("error", path="*/batch", status=404, body=told)
+    site.org.inject("error", path="*/composite", status=404, body=told)
     assert len(site.connect().describe(["Account", "Contact", "User"])) == 3
     assert site.calls("GET */describe") == 3
 

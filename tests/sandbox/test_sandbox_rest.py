@@ -125,6 +125,23 @@ def test_a_batch_is_one_call(org: Org, call: Caller) -> None:
     assert call.send("POST", "/services/data/v60.0/composite/batch", many).status == 400
 
 
+def test_a_composite_request_is_one_call(org: Org, call: Caller) -> None:
+    before = org.api_calls_used()
+    paths = ["queryAll?q=SELECT+COUNT()+FROM+Account", "sobjects/Nope/describe"]
+    inner = [{"method": "GET", "url": f"/services/data/v60.0/{each}", "referenceId": each[:4]} for each in paths]
+
+    def ask(asked: list[dict[str, str]]) -> Answer:
+        return call.send("POST", "/services/data/v60.0/composite", json.dumps({"compositeRequest": asked}).encode())
+
+    told = ask(inner).json["compositeResponse"]
+    assert [(one["referenceId"], one["httpStatusCode"]) for one in told] == [("quer", 200), ("sobj", 404)]
+    assert told[0]["body"]["totalSize"] == org.count("Account")
+    assert told[1]["body"][0]["errorCode"] == "NOT_FOUND"
+    assert org.api_calls_used() == before + 1
+    assert ask(inner * 13).status == 400, "25 at most"
+    assert ask(inner[:1] * 6).status == 400, "five queries at most"
+
+
 # Replication
 
 
