@@ -5,7 +5,7 @@
     settings, hosts ─▶ signin ─▶ transport (wires, body, faults, patience, quota)
                                      │
              describe ◀──────────────┤
-             soql, spans ─▶ rest (pages), wide, lookup, bulk (jobs, results, sheets),
+             soql, spans ─▶ looks (composite), rest (pages), wide, lookup, bulk (jobs, results, sheets),
                                      │  deletes, departures ─▶ extraction
                                      └── columns, shape: one road from wire text to Arrow
 
