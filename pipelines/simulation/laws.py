@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
+from syncline.connectors.errors import SynclineError
 from syncline.pipelines.simulation.houses import Committed, Mark
 from syncline.pipelines.simulation.process import LawBroken, Process
 from syncline.pipelines.simulation.source import Row, Source
 from syncline.sinks.warehouse import DELETE_GUARD_ROWS_MIN, DELETED_AT_COLUMN, SYNCED_AT_COLUMN
+from syncline.state.lease import Claim
 
 OWN_COLUMNS = frozenset({SYNCED_AT_COLUMN, DELETED_AT_COLUMN})
 
@@ -148,6 +150,19 @@ def require_equal(law: str, stream: str, key: str, wanted: Row, found: Row | Non
             raise LawBroken("TYPES-FROM-SOURCE", f"{where}, found {found[name]!r}")
         if wanted[name] != found[name]:
             raise LawBroken(law, f"{where}, found {found[name]!r}")
+
+
+def require_given_back(claim: Claim | None) -> Claim | None:
+    if claim is not None and not claim.spent:
+        raise LawBroken("nothing outlives the next run", f"the lease {claim}")
+    return claim
+
+
+def require_loud(error: SynclineError) -> None:
+    """Whatever ends a run says what failed, on what, why, and what to do about it."""
+    for name in ("operation", "object", "cause", "hint"):
+        if not getattr(error, name):
+            raise LawBroken("LOUD", f"an error without {name}: {error!r}")
 
 
 def _plain(name: str) -> str:

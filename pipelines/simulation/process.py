@@ -96,7 +96,7 @@ class Surroundings(Protocol):
 @dataclass(slots=True)
 class Process:
     """``faults`` and ``during`` (what happens at the source meanwhile, by seed) go by the operation's number.
-    ``remembered`` is what the state was told of unfinished readings."""
+    ``remembered`` is what the state was told of unfinished readings, ``recalled`` what it told of them."""
 
     around: Surroundings
     kind: Literal["run", "reload"] = "run"
@@ -104,10 +104,12 @@ class Process:
     during: Mapping[int, int] = field(default_factory=dict)
     count: int = 0
     dead: bool = False
+    killed: bool = False
     began: datetime | None = None
     log: list[str] = field(default_factory=list)
     struck: list[str] = field(default_factory=list)
     remembered: list[str] = field(default_factory=list)
+    recalled: list[str] = field(default_factory=list)
     endings: list[Callable[[], object]] = field(default_factory=list)
 
     def operate(
@@ -176,14 +178,14 @@ class Process:
         raise broken
 
     def die(self) -> None:
-        self.dead = True
+        self.dead = self.killed = True
         self.around.tally.kills += 1
         raise Killed(self.log[-1])
 
     @property
     def forgetful(self) -> bool:
         """Whether the state once was not told, and the process died before it could put that right."""
-        return self.dead and any(each.startswith("before") and "state: remember" in each for each in self.struck)
+        return self.killed and any(each.startswith("before") and "state: remember" in each for each in self.struck)
 
     def end(self) -> None:
         """What the system does when a process is gone: its connections break."""

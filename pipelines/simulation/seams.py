@@ -129,6 +129,7 @@ class SteppedState:
     def recall(self, pipeline: str) -> Mapping[str, Remembered]:
         marks = self._operate("recall", lambda: self._inner.recall(pipeline))
         self._recalled |= {mark.known for mark in marks.values()}
+        self._process.recalled += (json.dumps(mark.checkpoint) for mark in marks.values())
         return marks
 
     def remember(self, pipeline: str, marks: Mapping[str, Remembered]) -> None:

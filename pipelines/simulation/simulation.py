@@ -13,6 +13,7 @@ for each process. Time is the source's clock, and only the simulation moves it.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -32,7 +33,7 @@ from syncline.pipelines.pipeline import Pipeline
 from syncline.pipelines.report import RunReport
 from syncline.pipelines.simulation.history import History, Step
 from syncline.pipelines.simulation.houses import DuckHouse, House, MakeHouse, Mark, MemoryHouse
-from syncline.pipelines.simulation.laws import LONG_AGO, Book
+from syncline.pipelines.simulation.laws import LONG_AGO, Book, require_given_back, require_loud
 from syncline.pipelines.simulation.process import Crashed, Killed, LawBroken, Process, Tally
 from syncline.pipelines.simulation.seams import Seals, SteppedState, SteppedStore
 from syncline.pipelines.simulation.source import Source
@@ -202,7 +203,6 @@ class Simulation:
             outcome = error
             if self._broken is None:
                 self._broken = error if isinstance(error, LawBroken) else _unforeseen(error)
-        forgetful = process.forgetful
         process.end()
         self.operations.append(tuple(process.log))
         self._tell(f"{process.kind}: {_word(outcome)}" + "".join(f"\n     {each}" for each in process.struck))
@@ -215,10 +215,8 @@ class Simulation:
             left = set(self.source.leftovers())
             if id(process) in self._elsewhere:
                 self._lost |= left
-            elif forgetful:
-                self._lost |= {
-                    each for each in left if not any(each.split()[-1] in text for text in process.remembered)
-                }
+            elif process.forgetful:
+                self._lost |= {each for each in left if not _named(each, process.remembered)}
         else:
             self._check_success(outcome, started, marks_before)
         return outcome
@@ -248,9 +246,20 @@ class Simulation:
         self._beside = True
         outcomes = self.turns.beside(works)
         self._beside = False
+        for process in processes:
+            seen = [text for each in processes if each is not process for text in each.recalled]
+            self._excuse_overwritten(process, seen)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    def _excuse_overwritten(self, process: Process, seen: Sequence[str]) -> None:
+        """A lease ran out, and two processes wrote one state: what one that then died had told, the other, which had
+        not ``seen`` it, has overwritten."""
+        marks = (mark for scope in (PIPELINE, f"{PIPELINE}.reload") for mark in self._state.recall(scope).values())
+        known = [*seen, *(json.dumps(mark.checkpoint) for mark in marks)]
+        left = self.source.leftovers() if process.killed else ()
+        self._lost |= {each for each in left if _named(each, process.remembered) and not _named(each, known)}
 
     def _process(self, step: Step) -> Process:
         kind = "reload" if step.kind == "reload" else "run"
@@ -357,23 +366,15 @@ class Simulation:
         self.told.append(f"{self.source.now():%d %H:%M:%S}  {text}")
 
 
-def require_given_back(claim: Claim | None) -> Claim | None:
-    if claim is not None and not claim.spent:
-        raise LawBroken("nothing outlives the next run", f"the lease {claim}")
-    return claim
-
-
-def require_loud(error: SynclineError) -> None:
-    """Whatever ends a run says what failed, on what, why, and what to do about it."""
-    for name in ("operation", "object", "cause", "hint"):
-        if not getattr(error, name):
-            raise LawBroken("LOUD", f"an error without {name}: {error!r}")
-
-
 def _unforeseen(error: Exception) -> LawBroken:
     broken = Crashed(f"not one of the tree's errors: {error!r}")
     broken.__cause__ = error
     return broken
+
+
+def _named(leftover: str, texts: Sequence[str]) -> bool:
+    """Whether the last word of what was left over, which is its id, stands in one of the texts."""
+    return any(leftover.split()[-1] in text for text in texts)
 
 
 def _word(outcome: RunReport | BaseException) -> str:
