@@ -21,25 +21,29 @@ from benchmarks.show import LATEST, NAMES
 Report = Mapping[str, Any]
 Measured = Mapping[str, Any]
 
-PUBLISHED: Final = ROOT / "benchmarks" / "published.json"
-HISTORY: Final = ROOT / "benchmarks" / "history.jsonl"
-CHARTS: Final = (ROOT / "docs" / "benchmarks.svg", ROOT / "docs" / "benchmarks.png")
-README: Final = ROOT / "README.md"
-PAGE: Final = ROOT / "docs" / "benchmarks.md"
+PUBLISHED: Final = "benchmarks/published.json"
+HISTORY: Final = "benchmarks/history.jsonl"
+CHARTS: Final = ("docs/benchmarks.svg", "docs/benchmarks.png")
+README: Final = "README.md"
+PAGE: Final = "docs/benchmarks.md"
+LOOKS: Final = "Speed, CPU and memory beside plain scripts and dlt"
 FRONT: Final = ("bulk", "rest", "incremental", "a tenth changed")
 """What the README shows."""
 
 
-def publish(report: Report) -> None:
-    PUBLISHED.write_text(json.dumps(report, indent=1) + "\n")
-    draw(report, CHARTS)
-    for path, mark, text in (
-        (README, "bench", front(report)),
-        (PAGE, "bench", figures(report)),
-        (PAGE, "served", served(report)),
-    ):
-        path.write_text(put(path.read_text(), mark, text))
-    with HISTORY.open("a") as history:
+def publish(report: Report, root: Path = ROOT) -> None:
+    """Writes the pages, the charts, the report and its line of history below ``root``.
+
+    Raises ValueError, before anything is written, when a page lacks its marks.
+    """
+    pages = {name: (root / name).read_text() for name in (README, PAGE)}
+    pages[README] = put(pages[README], "bench", front(report))
+    pages[PAGE] = put(put(pages[PAGE], "bench", figures(report)), "served", served(report))
+    draw(report, [root / name for name in CHARTS])
+    for name, text in pages.items():
+        (root / name).write_text(text)
+    (root / PUBLISHED).write_text(json.dumps(report, indent=1) + "\n")
+    with (root / HISTORY).open("a") as history:
         history.write(json.dumps(line(report)) + "\n")
 
 
@@ -65,12 +69,13 @@ def said(report: Report) -> str:
 
 
 def front(report: Report) -> str:
+    """The README's table: full loads and a tenth changed, by whom and how fast."""
     rows = [each for each in report["measurements"] if each["case"] in FRONT and each["reading"]]
     lines = table(
         ("work", "program", "rows/s", "CPU s for a million rows", "peak MB"),
         ((each["case"], name_of(each), rate(each), cpu(each), peak(each)) for each in rows),
     )
-    return "\n".join([*lines, "", said(report), ""])
+    return "\n".join([*lines, "", said(report), "", f"![{LOOKS}]({CHARTS[0]})", ""])
 
 
 def figures(report: Report) -> str:
@@ -98,6 +103,8 @@ def figures(report: Report) -> str:
             *table(heads, (cells(each) for each in report["measurements"])),
             "",
             *table(("goal", "wanted", "measured", ""), goals),
+            "",
+            f"![{LOOKS}]({Path(CHARTS[0]).name})",
             "",
         ]
     )
