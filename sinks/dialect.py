@@ -130,6 +130,8 @@ class Dialect:
 
     def spelled(self, tree: T) -> T:
         """The same tree with its names as this warehouse keeps them."""
+        if self.names == "exact" and self.aliases_targets and self.backslashes == "plain":
+            return tree
         spelled = tree.copy()
         if not self.aliases_targets and isinstance(spelled, exp.Update | exp.Delete):
             name_target(spelled)
@@ -356,14 +358,21 @@ def _parse(skeleton: str) -> exp.Expr:
 def _filler(tables: Mapping[str, exp.Expr], holes: Mapping[str, exp.Expr]) -> Callable[[exp.Expr], exp.Expr]:
     def replace(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Placeholder):
-            value = holes[node.name].copy()
+            value = _own(holes[node.name])
             # A hole stands for one operand whatever surrounds it.
             return exp.paren(value, copy=False) if isinstance(value, exp.Binary) else value
         if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier) and not node.db:
-            table = tables[node.name].copy()
+            given = tables[node.name]
+            # A plain table is cheap to copy, and may be named without the alias elsewhere.
+            table = given.copy() if isinstance(given, exp.Table) else _own(given)
             if node.alias:
-                return exp.alias_(table, node.alias, table=True, quoted=True)
+                return exp.alias_(table, node.alias, table=True, quoted=True, copy=False)
             return table
         return node
 
     return replace
+
+
+def _own(tree: exp.Expr) -> exp.Expr:
+    """A tree to put into another; copied only where it stands in one already: copies are most of what SQL costs."""
+    return tree if tree.parent is None else tree.copy()

@@ -111,14 +111,14 @@ class Match:
             value: exp.Expr = column(field.name)
             own = lattice.canonical(field.type)
             if own is not None and (common != own or lattice.is_json(own)):
-                value = exp.alias_(self.dialect.staged(value, own, common), field.name, quoted=True)
+                value = exp.alias_(self.dialect.staged(value, own, common), field.name, quoted=True, copy=False)
             selected.append(value)
         flags = (column(name) for name in (DELETED_COLUMN, SEQUENCE_COLUMN, TOMBSTONE_COLUMN))
-        query = exp.select(*selected, *flags)
+        query = exp.Select().select(*selected, *flags, copy=False)
         if not self.plan.key:
             values = (value.this if isinstance(value, exp.Alias) else value for value in selected)
             query = query.select(exp.alias_(self._digest(value.copy() for value in values), DIGEST_COLUMN, quoted=True))
-        return query.from_(self._rows()).subquery()
+        return query.from_(self._rows(), copy=False).subquery(copy=False)
 
     def _rows(self) -> exp.Expr:
         return staging(self.plan).rows if self.source is None else self.source.copy()
@@ -171,7 +171,7 @@ class Match:
         assert isinstance(select, exp.Select)
         losers = exp.select(column("seq")).from_(staging(self.plan).changes)
         losers = losers.where(column("action").eq(text("superseded")))
-        return select.where(exp.not_(column(SEQUENCE_COLUMN).isin(query=losers))).subquery()
+        return select.where(exp.not_(column(SEQUENCE_COLUMN).isin(query=losers)), copy=False).subquery(copy=False)
 
     def extras(self) -> list[str]:
         """The target's columns that the source does not have, or has no longer."""

@@ -148,7 +148,7 @@ def _part(
     # Partition columns are never guessed from the landing's folders (dt=, run=): they would hide fields of those names.
     options = exp.EQ(this=column("hive_partitioning"), expression=exp.false())
     paths = exp.Array(expressions=[text(_literal_pattern(path)) for path in files])
-    return query.from_(exp.Table(this=exp.ReadParquet(expressions=[paths, options])))
+    return query.from_(exp.Table(this=exp.ReadParquet(expressions=[paths, options])), copy=False)
 
 
 def _select(plan: TablePlan, present: set[str], dialect: Dialect, *, tombstone: bool = False) -> exp.Select:
@@ -159,13 +159,15 @@ def _select(plan: TablePlan, present: set[str], dialect: Dialect, *, tombstone: 
         if lattice.is_json(type):
             type = pa.string()  # its text, as the match expects it
         value = column(field.name) if field.name in present else exp.null()
-        selected.append(exp.alias_(exp.cast(value, dialect.column_type(type)), field.name, quoted=True))
+        typed = exp.cast(value, dialect.column_type(type), copy=False)
+        selected.append(exp.alias_(typed, field.name, quoted=True, copy=False))
     flags: list[tuple[str, exp.Expr]] = [
         (DELETED_COLUMN, column(DELETED_COLUMN) if present else exp.false()),
         (SEQUENCE_COLUMN, column(SEQUENCE_COLUMN) if present else exp.cast(exp.null(), "BIGINT")),
         (TOMBSTONE_COLUMN, exp.true() if tombstone else exp.false()),
     ]
-    return exp.select(*selected, *(exp.alias_(value, name, quoted=True) for name, value in flags))
+    named = (exp.alias_(value, name, quoted=True, copy=False) for name, value in flags)
+    return exp.Select().select(*selected, *named, copy=False)
 
 
 def _create(this: exp.Expr, kind: str, query: exp.Expr | None) -> exp.Expr:
