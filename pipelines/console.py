@@ -1,6 +1,6 @@
-"""What a person at a terminal sees while a run goes on: a bar a stream, on stderr, so that stdout stays for the report.
+"""How a run is followed: bars, JSON lines or nothing; and a console to print on, a terminal and a file alike.
 
-Also chooses between bars, JSON lines and nothing, and prints to a terminal or a file alike.
+What draws is imported when something is drawn: a run from cron writes JSON lines.
 """
 
 from __future__ import annotations
@@ -10,47 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
-from rich.text import Text
-
-from syncline.connectors.secret import scrub
-from syncline.pipelines.events import Event, Events, JsonLines, Quiet
+from syncline.pipelines.events import Events, JsonLines, Quiet
 
 if TYPE_CHECKING:
     from typing import TextIO
+
+    from rich.console import Console
 
 LogFormat: TypeAlias = Literal["auto", "bars", "json", "quiet"]
 
 WIDTH_WITHOUT_TERMINAL = 200
 """Columns for output that goes to a file or a mail: wide enough that no table is folded."""
-
-WAIT_SHOWN_S = 5.0
-"""Shorter pauses are over before they are read; the JSON lines have them all."""
-
-_PHASES = {
-    "stream_planned": "reading",
-    "stream_resumed": "resumed",
-    "rows_read": "reading",
-    "slice_landed": "reading",
-    "stream_landed": "landed",
-    "table_loaded": "staged",
-    "committed": "committed",
-    "stream_counted": "counted",
-    "stream_staged": "comparing",
-    "stream_compared": "compared",
-    "proof_paused": "waiting",
-    "runs_merged": "merged",
-}
 
 
 @contextmanager
@@ -59,6 +29,8 @@ def following(log_format: LogFormat) -> Iterator[Events]:
     if log_format == "auto":
         log_format = "bars" if sys.stderr.isatty() else "json"
     if log_format == "bars":
+        from syncline.pipelines.bars import Bars
+
         with Bars(console_on(sys.stderr)) as bars:
             yield bars
     elif log_format == "json":
@@ -69,6 +41,8 @@ def following(log_format: LogFormat) -> Iterator[Events]:
 
 def console_on(file: TextIO) -> Console:
     """A console that uses the terminal's width, or a generous one where there is no terminal."""
+    from rich.console import Console
+
     terminal = file.isatty()
     return Console(
         file=file,
@@ -78,91 +52,3 @@ def console_on(file: TextIO) -> Console:
         emoji=False,
         soft_wrap=not terminal,
     )
-
-
-class Bars:
-    """One bar a stream; a stream whose rows nobody announced shows what it has read so far.
-
-    Safe from several threads. Leaves the finished bars on the screen when the block ends.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.description}", style="bold"),
-            BarColumn(bar_width=28),
-            _Rows(),
-            TextColumn("{task.fields[phase]}", style="cyan"),
-            TimeElapsedColumn(),
-            console=console,
-            refresh_per_second=8,
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Bars:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._progress.stop()
-
-    def emit(self, event: Event) -> None:
-        stream = event.fields.get("stream")
-        if event.name == "warning":
-            self._progress.console.print(_warning(event), style="yellow")
-        elif event.name == "request_retried":
-            if event.fields["wait_s"] >= WAIT_SHOWN_S:
-                self._progress.console.print(_waiting(event), style="dim")
-        elif event.name in _PHASES and isinstance(stream, str):
-            self._advance(event, stream)
-
-    def _advance(self, event: Event, stream: str) -> None:
-        task = self._task(stream)
-        phase = _PHASES[event.name]
-        if event.name == "stream_planned":
-            self._progress.update(task, total=_count(event, "rows_expected"), phase=f"{phase} ({event.fields['api']})")
-        elif event.name == "rows_read":
-            self._progress.update(task, advance=_count(event, "rows") or 0)
-        elif event.name in ("stream_landed", "stream_resumed"):
-            rows = _count(event, "rows") or 0
-            self._progress.update(task, total=1, completed=1, rows=rows, phase=phase if rows else "nothing new")
-        elif event.name == "runs_merged":
-            done, total = _count(event, "runs") or 0, _count(event, "of")
-            self._progress.update(task, total=total, advance=done, phase=phase, unit="runs")
-        elif event.name == "stream_counted":
-            self._progress.update(task, total=1, completed=1, rows=_count(event, "rows") or 0, phase=phase)
-        elif event.name == "proof_paused":
-            self._progress.update(task, phase=f"waiting {event.fields['wait_s']:.0f} s for deletions to be told")
-        else:
-            self._progress.update(task, phase=phase)
-
-    def _task(self, name: str) -> TaskID:
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=None, phase="", rows=None, unit="rows")
-        return self._tasks[name]
-
-
-class _Rows(ProgressColumn):
-    """``120,000 / 200,000 rows`` while reading, ``200,000 rows`` once landed; of upkeep ``9 / 12 runs``."""
-
-    def render(self, task: Task) -> Text:
-        if task.fields.get("rows") is not None:
-            return Text(f"{task.fields['rows']:,} rows", style="green")
-        if task.total is None:
-            return Text(f"{task.completed:,.0f} rows", style="green")
-        return Text(f"{task.completed:,.0f} / {task.total:,.0f} {task.fields['unit']}", style="green")
-
-
-def _warning(event: Event) -> str:
-    stream = event.fields.get("stream")
-    return scrub(f"warning: {f'{stream}: ' if stream else ''}{event.fields.get('text', '')}")
-
-
-def _waiting(event: Event) -> str:
-    what = f"{event.fields['operation']}: {event.fields['object']}: {event.fields['cause']}"
-    return scrub(f"attempt {event.fields['attempt']} failed, the next in {event.fields['wait_s']:.0f} s: {what}")
-
-
-def _count(event: Event, field: str) -> int | None:
-    value = event.fields.get(field)
-    return value if isinstance(value, int) else None

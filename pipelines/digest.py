@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 DIGEST_BYTES = 16
 
@@ -94,5 +93,7 @@ def pack(parts: Iterable[bytes | None], rows_max: int) -> bytes | None:
 
 def at_or_above(column: pa.Array | pa.ChunkedArray, low: datetime) -> pa.Array | pa.ChunkedArray:
     """A mask of the rows whose cursor is at or above ``low``; rows without a cursor count as above."""
+    import pyarrow.compute as pc
+
     mask = pc.greater_equal(column, pa.scalar(low, column.type))
     return pc.fill_null(mask, True)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 import syncline
 from syncline.connectors.connector import (
@@ -143,6 +142,8 @@ def gather_keys(gathered: Gathered, keys: pa.Table, horizon: datetime, spared: p
 
 def _but_deleted(batch: Batch, spared: pa.Table) -> Batch:
     """Without the deleted records of these keys: to a source that still shows them they are gone, too."""
+    import pyarrow.compute as pc
+
     names, rows = spared.column_names, batch.records.num_rows
     places = pa.Table.from_batches([batch.records.select(names)]).append_column(_ROW, pa.arange(0, rows))
     dropped = places.filter(batch.deleted).join(spared, names, join_type="left semi")[_ROW].combine_chunks()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from syncline.connectors.errors import CommitUnknown, FenceLost, LeaseHeld, QuotaReached, Transient
 from syncline.pipelines.context import Seams
@@ -19,9 +20,11 @@ from syncline.pipelines.pipeline import Pipeline
 from syncline.pipelines.report import RunReport
 from syncline.pipelines.runner import run
 from syncline.pipelines.stop import StopSignal
-from syncline.pipelines.task import NEVER, due
-from syncline.pipelines.verify import VerifyReport, scope_of, verify
+from syncline.pipelines.task import NEVER, due, scope_of
 from syncline.sinks.warehouse import CommitUnit, Mark
+
+if TYPE_CHECKING:
+    from syncline.pipelines.verify import VerifyReport
 
 
 def run_scheduled(
@@ -45,6 +48,8 @@ def run_scheduled(
     names = due_streams(pipeline, streams)
     if not names:
         return report
+    from syncline.pipelines.verify import verify
+
     try:
         proof = verify(
             pipeline,

@@ -7,7 +7,6 @@ from datetime import datetime
 from itertools import compress
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from syncline.connectors.connector import DELETED_COLUMN, SEQUENCE_COLUMN, Batch, Slice, SliceKind
 from syncline.connectors.errors import DataError
@@ -72,6 +71,8 @@ class Sieve:
 
     def drop_known(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Computes digests for the rows near the overlap only, and for no more than the bound."""
+        import pyarrow.compute as pc
+
         near = pc.indices_nonzero(self.near(rows))
         self.candidates += len(near)
         if self.candidates > self.digest_rows_max:
@@ -91,6 +92,8 @@ class Sieve:
 
     def near(self, rows: pa.RecordBatch) -> pa.Array:
         """The rows the mirror may know (below the watermark) or will have to know (in the coming overlap)."""
+        import pyarrow.compute as pc
+
         if self.cursor is None:
             return pa.repeat(pa.scalar(not self.overlap.overflown), rows.num_rows)
         mask = self.remembered_mask(rows)
@@ -110,6 +113,8 @@ class Sieve:
         return flags
 
     def note_range(self, column: pa.Array) -> None:
+        import pyarrow.compute as pc
+
         found = pc.min_max(column).as_py()
         self.least = min((each for each in (self.least, found["min"]) if each is not None), default=None)
         self.largest = max((each for each in (self.largest, found["max"]) if each is not None), default=None)

@@ -106,6 +106,11 @@ def all_of(schema: StreamSchema, horizon: datetime) -> Window:
     return Window(None, horizon if schema.cursor is None else horizon + SNAPSHOT_AHEAD)
 
 
+def scope_of(pipeline: str) -> str:
+    """The name that proofs keep their state under: the source's jobs, and when a stream was last proved."""
+    return f"{pipeline}.verify"
+
+
 def due(last: datetime | None, now: datetime, every: timedelta) -> bool:
     return last is None or now - last >= every
 

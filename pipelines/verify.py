@@ -26,7 +26,7 @@ from syncline.pipelines.report import RunReport
 from syncline.pipelines.runner import describe
 from syncline.pipelines.sampling import Sample
 from syncline.pipelines.stop import StopSignal
-from syncline.pipelines.task import NEVER, fingerprint, make_reload
+from syncline.pipelines.task import NEVER, fingerprint, make_reload, scope_of
 from syncline.sinks.manifest import text_of
 from syncline.sinks.warehouse import DIFFERENCES_MAX, Comparer, Difference, Kind, Watermark
 from syncline.state.run_id import new_run_id
@@ -173,11 +173,6 @@ def _looking(
         finally:
             pipeline.warehouse.close()
             pipeline.source.close()
-
-
-def scope_of(pipeline: str) -> str:
-    """The name that proofs keep their state under: the source's jobs, and when a stream was last proved."""
-    return f"{pipeline}.verify"
 
 
 def prepare(context: Context, pipeline: Pipeline) -> Proving:

@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from syncline.connectors.errors import ValueOutOfType
 
@@ -103,6 +102,8 @@ def settle_column(column: pa.Array, target: pa.DataType, name: str, object: str)
     Raises:
         ValueOutOfType: a value does not fit; nothing is rounded, cut or turned to null.
     """
+    import pyarrow.compute as pc
+
     try:
         if pa.types.is_string(target):
             return _without_empty(column)
@@ -124,6 +125,8 @@ def out_of_type(object: str, name: str, cause: str) -> ValueOutOfType:
 
 
 def _without_empty(texts: pa.Array) -> pa.Array:
+    import pyarrow.compute as pc
+
     lengths = pc.binary_length(texts)
     if pc.min(lengths).as_py() != 0:
         return texts
@@ -132,6 +135,8 @@ def _without_empty(texts: pa.Array) -> pa.Array:
 
 def _times(texts: pa.Array) -> pa.Array:
     """``13:45:00.000Z``, with or without its Z, as the time of day."""
+    import pyarrow.compute as pc
+
     plain = pc.replace_substring_regex(texts, "Z$", "")
     instants = pc.cast(pc.binary_join_element_wise("1970-01-01T", plain, ""), pa.timestamp("us"), safe=True)
     return pc.cast(instants, pa.time64("us"), safe=True)

@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from syncline.connectors.connector import Batch, StreamSchema, Tally, Window
 from syncline.connectors.salesforce.deletes import id18
@@ -75,6 +74,8 @@ class Lookups:
         return Tally(rows, largest=self._largest(live, window) if rows else None)
 
     def _largest(self, live: StreamSchema, window: Window) -> datetime | None:
+        import pyarrow.compute as pc
+
         cursor = live.cursor
         assert cursor is not None
         narrow = live.select([cursor])

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
-import pyarrow.json
 
 from syncline.connectors.errors import DataError
 from syncline.connectors.salesforce.body import HALF_PAIR, REPLACEMENT
@@ -131,6 +130,8 @@ def _parse(lines: bytes, names: Sequence[str], shape: Shape) -> dict[str, pa.Arr
 
 
 def _read(lines: bytes, schema: pa.Schema) -> pa.Table:
+    import pyarrow.json
+
     return pyarrow.json.read_json(
         pa.BufferReader(lines),
         read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1),

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final, TypeVar
-
-from tenacity import RetryCallState, Retrying
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from syncline.connectors.connector import Wait
 from syncline.connectors.salesforce.faults import Faulted, Throttled
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -28,8 +29,31 @@ def patiently(
 ) -> T:
     """``attempt()``, again while it raises a fault that its rule calls retryable; the last fault is raised as it is.
 
-    ``tell`` is called before each ``pause``.
+    ``tell`` is called before each ``pause``. What repeats is imported after the first fault: most runs see none.
     """
+    try:
+        return attempt()
+    except (Faulted, Throttled) as fault:
+        first = fault
+    return _again(first, attempt, pause, random, tell)
+
+
+def _again(
+    first: Faulted | Throttled,
+    attempt: Callable[[], T],
+    pause: Callable[[float], None],
+    random: Callable[[], float],
+    tell: Callable[[Wait], None],
+) -> T:
+    """``attempt()`` repeated, ``first`` counting as the outcome of its first try."""
+    from tenacity import Retrying
+
+    faults = [first]
+
+    def once() -> T:
+        if faults:
+            raise faults.pop()
+        return attempt()
 
     def wait_s(state: RetryCallState) -> float:
         fault = _fault(state)
@@ -46,7 +70,7 @@ def patiently(
             tell(Wait(fault.operation, fault.object, fault.cause, state.attempt_number, seconds))
 
     retrying = Retrying(retry=_retryable, stop=_enough, wait=wait_s, sleep=pause, before_sleep=say, reraise=True)
-    return retrying(attempt)
+    return retrying(once)
 
 
 def retry_after_s(header: str | None, now: datetime) -> float | None:

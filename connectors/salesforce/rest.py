@@ -14,7 +14,6 @@ from threading import Lock
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from syncline.connectors.connector import StreamSchema, Window
 from syncline.connectors.errors import CountMismatch, DataError
@@ -160,6 +159,8 @@ class Seen:
         self._filter = pa.concat_arrays(self._ids) if self._ids else None
 
     def fresh(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        import pyarrow.compute as pc
+
         if self._filter is not None:
             rows = rows.filter(pc.invert(pc.is_in(rows.column("Id"), value_set=self._filter)))
         self._rows += rows.num_rows

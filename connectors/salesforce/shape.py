@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from syncline.connectors.connector import BATCH_ROWS_MAX, Batch, StreamSchema
 from syncline.connectors.salesforce.columns import settle_column, wire_type
@@ -55,6 +54,8 @@ class Shape:
             yield Batch(pa.RecordBatch.from_arrays(arrays, schema=self.columns), self._marks(part))
 
     def _marks(self, rows: pa.RecordBatch) -> pa.BooleanArray | None:
+        import pyarrow.compute as pc
+
         if DELETED_FIELD not in self.fields:
             return None
         marks = pc.fill_null(rows.column(DELETED_FIELD), False)

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
-import pyarrow.csv
 
 from syncline.connectors.errors import DataError
 from syncline.connectors.salesforce.body import CsvBytes
 from syncline.connectors.salesforce.columns import out_of_type
 from syncline.connectors.salesforce.faults import broken
 from syncline.connectors.salesforce.shape import Shape
+
+if TYPE_CHECKING:
+    from pyarrow import csv
 
 BLOCK_BYTES: Final = 1 << 19
 """Arrow reads 32 blocks ahead, a reader; larger ones cost memory and gain nothing."""
@@ -53,19 +55,21 @@ def sheet_of(source: CsvBytes, shape: Shape, block_bytes: int) -> Iterator[pa.Re
         source.close()
 
 
-def _open(source: CsvBytes, shape: Shape, block_bytes: int) -> pyarrow.csv.CSVStreamingReader:
-    return pyarrow.csv.open_csv(
+def _open(source: CsvBytes, shape: Shape, block_bytes: int) -> csv.CSVStreamingReader:
+    from pyarrow import csv
+
+    return csv.open_csv(
         pa.PythonFile(source, mode="r"),
-        read_options=pyarrow.csv.ReadOptions(block_size=block_bytes, use_threads=False),
-        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(
+        read_options=csv.ReadOptions(block_size=block_bytes, use_threads=False),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(
             column_types={name: shape.wire(name) for name in shape.fields},
             null_values=[""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=True,
             true_values=["true"],
             false_values=["false"],
-            timestamp_parsers=[pyarrow.csv.ISO8601],
+            timestamp_parsers=[csv.ISO8601],
         ),
     )
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from syncline.connectors.connector import StreamSchema, Window
 from syncline.connectors.errors import ConfigError, DataError
@@ -117,6 +116,8 @@ class WideReading:
 
     def _join(self, parts: Sequence[pa.RecordBatch]) -> tuple[pa.RecordBatch, list[str]]:
         """Whole rows, and the ids whose parts do not agree."""
+        import pyarrow.compute as pc
+
         lead = parts[0]
         ids = lead.column("Id")
         agree = pa.array([True] * len(ids), pa.bool_())

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from syncline.pipelines import tables, verify_tables
-from syncline.pipelines.console import Bars, console_on
+from syncline.pipelines.bars import Bars
+from syncline.pipelines.console import console_on
 from syncline.pipelines.events import Event, JsonLines, LastRun, Quiet, Several
 from tests.pipelines.doubles import NOW
 

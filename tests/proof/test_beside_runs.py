@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from syncline.pipelines.pipeline import Stream
-from syncline.pipelines.verify import Level, VerifyReport, scope_of, verify
+from syncline.pipelines.task import scope_of
+from syncline.pipelines.verify import Level, VerifyReport, verify
 from syncline.sinks.dialect import Place
 from syncline.sinks.postgres import Postgres
 from syncline.sinks.served_staging import prefix
