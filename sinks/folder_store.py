@@ -12,10 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from syncline.connectors.errors import DataError
-from syncline.sinks.object_store import Stored
 from syncline.sinks.spool import Spool, disk_errors, sweep
+
+if TYPE_CHECKING:
+    from syncline.sinks.object_store import Stored
 
 SPOOL_NAME = ".writing"
 
@@ -81,6 +84,8 @@ class FolderStore:
             return sorted(entry.name for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
 
     def objects(self, folder: str) -> Iterator[Stored]:
+        from syncline.sinks.object_store import Stored
+
         with disk_errors("list landing files", str(self.root / folder)):
             for path in (self.root / folder).rglob("*"):
                 with suppress(FileNotFoundError):  # removed while the folder was being read

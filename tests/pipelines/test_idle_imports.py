@@ -23,10 +23,11 @@ from syncline.pipelines import Pipeline, Stream
 pipeline = Pipeline("crm", source=Salesforce.from_env(), streams=[Stream("Account", verify_every="30d")])
 """
 HEAVY = (
-    "asyncio", "boto3", "dlt", "duckdb", "psycopg", "pyarrow.compute", "pyarrow.csv", "pyarrow.json", "pyarrow.parquet",
-    "simple_salesforce", "snowflake", "sqlglot", "syncline.connectors.sandbox", "syncline.pipelines.verify", "tenacity",
+    "asyncio", "boto3", "dlt", "duckdb", "obstore", "psycopg", "pyarrow.compute", "pyarrow.csv", "pyarrow.json",
+    "pyarrow.parquet", "simple_salesforce", "snowflake", "sqlglot", "syncline.connectors.sandbox",
+    "syncline.pipelines.verify", "tenacity", "tornado", "xml",
 )  # fmt: skip
-"""What reads rows, opens a warehouse, repeats a request, proves or signs in otherwise: none of it happens."""
+"""What reads rows, opens a warehouse or bucket, repeats a request, proves or signs in otherwise: none of it happens."""
 
 SCRIPT = f"""\
 import sys
@@ -36,7 +37,8 @@ try:
 except SystemExit as ended:
     if ended.code:
         raise
-print(*[name for name in {(*HEAVY, "rich")!r} if name in sys.modules], sep="\\n", file=open("loaded", "w"))
+loaded = [name for name in {(*HEAVY, "rich", "rich.progress")!r} if name in sys.modules]
+print(*loaded, sep="\\n", file=open("loaded", "w"))
 """
 
 
