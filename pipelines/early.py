@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from syncline.connectors.errors import SynclineError
+from syncline.connectors.errors import SignInError, SynclineError
 from syncline.pipelines.context import Context
 from syncline.pipelines.loading import load, table_plan
 from syncline.pipelines.reading import Landed
@@ -33,7 +33,9 @@ class EarlyLoads:
         self._context = context
         self._agrees = agrees
         self._plans = {task.schema.name: table_plan(context, task, run_id) for task in tasks}
-        self._goes_on = context.warehouse.capabilities.loads_early and len(tasks) > 1
+        # A run that goes on with another's rows loads late: one that fails each time must not load each time.
+        fresh = all(task.base.checkpoint is None for task in tasks)
+        self._goes_on = context.warehouse.capabilities.loads_early and len(tasks) > 1 and fresh
         self.truth: Mapping[str, Watermark] | None = None
         """What stands in the warehouse, once it was asked."""
         self.staged: set[str] = set()
@@ -46,6 +48,8 @@ class EarlyLoads:
         elif self._goes_on:
             try:
                 self._goes_on = self._stage(name, landed)
+            except SignInError:
+                raise  # never tried again: repeated attempts lock accounts
             except SynclineError:
                 self._goes_on = False
 

@@ -35,8 +35,6 @@ def extract_all(
     ``take`` is handed each stream once it has landed, by the calling thread, while others are being read.
     """
     context.failed.clear()
-    if isinstance(context.connector, LooksAhead):
-        context.connector.look([(task.schema, task.window) for task in tasks])
     with (
         readers_of(context) as readers,
         context.seams.pool(context.pipeline.workers, "syncline-slice") as slices,
@@ -44,22 +42,29 @@ def extract_all(
         context.stop.waking(context.connector.close),
         context.stop.waking(readers.abort),
     ):
+        if isinstance(context.connector, LooksAhead):
+            context.connector.look([(task.schema, task.window) for task in tasks])
         futures = [streams.submit(extract_one, context, task, run_id, started_at, slices, readers) for task in tasks]
         try:
             unfinished = hand_over(context, futures, take)
         except BaseException:
-            context.failed.set()
+            break_off(context, readers)
             raise
         if unfinished:
-            context.failed.set()
-            context.connector.close()  # breaks what the other streams are waiting for
-            readers.abort()
+            break_off(context, readers)
         context.seams.wait(futures)
     context.stop.check()
     errors = [error for future in futures if (error := future.exception()) is not None]
     if errors:
         raise next((error for error in errors if not isinstance(error, Stopped)), errors[0])
     return [future.result() for future in futures]
+
+
+def break_off(context: Context, readers: Readers) -> None:
+    """Ends the reading of every stream, also what waits for an answer."""
+    context.failed.set()
+    context.connector.close()
+    readers.abort()
 
 
 def hand_over(

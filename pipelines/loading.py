@@ -163,7 +163,7 @@ def resolve_unknown(context: Context, unit: CommitUnit, error: CommitUnknown) ->
     committed under it what it had read itself. The next run plans from what stands.
     """
     context.emit("commit_unknown", error=error.cause)
-    if unit.run_id != context.report.run_id and context.report.kind == "run":
+    if unit.run_id in context.report.resumed and context.report.kind == "run":
         raise error
     for look in range(LOOKS_AFTER_UNKNOWN):
         if look:

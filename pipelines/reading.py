@@ -72,7 +72,7 @@ class Reading:
         self.lock = Lock()
         self.job_remembered = checkpoint.token is not None
         self.earlier = frozenset(checkpoint.slices)
-        self.goes_on = bool(checkpoint.slices) or checkpoint.token is not None
+        self.goes_on = bool(checkpoint.slices) or (checkpoint.token is not None and checkpoint.announced is not None)
         self.outdated: dict[str, LandedSlice] = {}
         self.left_over: list[FileEntry] = []
 

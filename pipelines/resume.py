@@ -31,8 +31,15 @@ def resume_or_begin(context: Context, task: Task, run_id: str, started_at: datet
         return earlier
     discard_unsealed(context, task.schema.name, earlier)
     # The connector removes the old job, or goes on with it if it is the same query, which knows of no later rows.
-    fresh.token, fresh.announced = earlier.token, earlier.announced
+    fresh.token = earlier.token
+    if asked(earlier) == asked(fresh):
+        fresh.announced = earlier.announced
     return fresh
+
+
+def asked(checkpoint: Checkpoint) -> tuple[object, ...]:
+    """The question that a reading answers."""
+    return checkpoint.window, checkpoint.mode, checkpoint.columns, checkpoint.definition
 
 
 def drop_lost(context: Context, stream: str, checkpoint: Checkpoint) -> None:

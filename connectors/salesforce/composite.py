@@ -10,8 +10,8 @@ from typing import Final
 from urllib.parse import urlencode
 
 from syncline.connectors.connector import Json
-from syncline.connectors.salesforce.faults import Refused
-from syncline.connectors.salesforce.transport import Call, Transport
+from syncline.connectors.salesforce.faults import Faulted, Refused, Throttled
+from syncline.connectors.salesforce.transport import RESULT_TIMEOUT_S, Call, Transport
 
 TOGETHER_MAX: Final = 25
 QUERIES_MAX: Final = 5
@@ -25,17 +25,18 @@ def address(path: str, params: Mapping[str, str]) -> str:
 
 def ask_together(transport: Transport, operation: str, object: str, addresses: Sequence[str]) -> list[Json] | None:
     """What stands at each address, in order; ``None`` in the place of whatever is not a plain success: asked for alone
-    it says why. ``None`` for all where the org does not know this way of asking.
+    it says why. ``None`` for all where the org does not answer in this way: it does not know it, or takes too long.
 
     Raises:
-        As ``Transport.fetch_json``, but for ``Refused``.
+        As ``Transport.fetch_json``, but for ``Refused``, ``Faulted`` and ``Throttled``.
     """
     asked = [{"method": "GET", "url": each, "referenceId": f"r{at}"} for at, each in enumerate(addresses)]
     body: Json = {"allOrNone": False, "compositeRequest": asked}
-    call = Call(operation, object, transport.data_path("composite"), method="POST", body=body)
+    path, long_s = transport.data_path("composite"), RESULT_TIMEOUT_S
+    call = Call(operation, object, path, method="POST", body=body, read_timeout_s=long_s)
     try:
         answers = transport.fetch_json(call)["compositeResponse"]
-    except Refused:
+    except (Refused, Faulted, Throttled):
         return None
     bodies = {each["referenceId"]: each["body"] for each in answers if each["httpStatusCode"] == 200}
     return [bodies.get(each["referenceId"]) for each in asked]

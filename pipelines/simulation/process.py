@@ -96,7 +96,7 @@ class Surroundings(Protocol):
 @dataclass(slots=True)
 class Process:
     """``faults`` and ``during`` (what happens at the source meanwhile, by seed) go by the operation's number.
-    ``remembered`` is what the state was told of unfinished readings, ``recalled`` what it told of them."""
+    ``remembered`` is what the state was told of each stream's unfinished reading, ``recalled`` what it told of them."""
 
     around: Surroundings
     kind: Literal["run", "reload"] = "run"
@@ -108,7 +108,7 @@ class Process:
     began: datetime | None = None
     log: list[str] = field(default_factory=list)
     struck: list[str] = field(default_factory=list)
-    remembered: list[str] = field(default_factory=list)
+    remembered: list[tuple[str, str]] = field(default_factory=list)
     recalled: list[str] = field(default_factory=list)
     endings: list[Callable[[], object]] = field(default_factory=list)
 

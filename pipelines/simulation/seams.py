@@ -139,7 +139,7 @@ class SteppedState:
                 require_no_secret(self._secrets, checkpoints[stream], "a checkpoint")
                 self._require_bounded(stream, mark)
             self._inner.remember(pipeline, marks)
-            self._process.remembered += checkpoints.values()
+            self._process.remembered += checkpoints.items()
 
         self._operate(f"remember {', '.join(sorted(marks))}", work, alone=True)  # the run holds its lock
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -216,7 +216,8 @@ class Simulation:
             if id(process) in self._elsewhere:
                 self._lost |= left
             elif process.forgetful:
-                self._lost |= {each for each in left if not _named(each, process.remembered)}
+                known = [*(text for _, text in process.remembered), *process.recalled]
+                self._lost |= {each for each in left if not _named(each, known)}
         else:
             self._check_success(outcome, started, marks_before)
         return outcome
@@ -259,7 +260,8 @@ class Simulation:
         marks = (mark for scope in (PIPELINE, f"{PIPELINE}.reload") for mark in self._state.recall(scope).values())
         known = [*seen, *(json.dumps(mark.checkpoint) for mark in marks)]
         left = self.source.leftovers() if process.killed else ()
-        self._lost |= {each for each in left if _named(each, process.remembered) and not _named(each, known)}
+        told = dict(process.remembered).values()
+        self._lost |= {each for each in left if _named(each, told) and not _named(each, known)}
 
     def _process(self, step: Step) -> Process:
         kind = "reload" if step.kind == "reload" else "run"
@@ -372,7 +374,7 @@ def _unforeseen(error: Exception) -> LawBroken:
     return broken
 
 
-def _named(leftover: str, texts: Sequence[str]) -> bool:
+def _named(leftover: str, texts: Iterable[str]) -> bool:
     """Whether the last word of what was left over, which is its id, stands in one of the texts."""
     return any(leftover.split()[-1] in text for text in texts)
 

@@ -10,9 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from syncline.connectors.errors import Transient
+from syncline.connectors.errors import SignInError, Stopped, Transient
 from syncline.pipelines import runner
 from syncline.pipelines.events import Event
+from syncline.pipelines.stop import StopSignal
 from syncline.sinks.memory import Memory, Storage
 from syncline.sinks.postgres import Postgres
 from tests.runner.test_outcomes import Watched, WatchedExtraction
@@ -193,9 +194,105 @@ def test_what_fails_early_is_done_when_all_has_landed(world: World, storage: Sto
     assert held(Memory(storage), "Account") == held(Memory(storage), "Contact") == 28
 
 
+class Counted:
+    """A warehouse that counts what is asked of it, and may refuse to sign in."""
+
+    def __init__(self, inner: Memory, refuses: bool = False) -> None:
+        self._inner, self._refuses = inner, refuses
+        self.asked, self.loaded = 0, threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def watermarks(self, pipeline: str) -> Any:
+        self.asked += 1
+        if self._refuses:
+            raise SignInError("connect", "the warehouse", "wrong password", "mend it")
+        return self._inner.watermarks(pipeline)
+
+    def load(self, *args: Any) -> int:
+        self.loaded.set()
+        return self._inner.load(*args)
+
+
+def test_a_stream_that_fails_each_time_does_not_cost_a_load_of_the_others_each_time(
+    world: World, storage: Storage
+) -> None:
+    first, second, third = (Counted(Memory(storage)) for _ in range(3))
+    with pytest.raises(Transient):
+        run(world, first, lambda: not first.loaded.wait(WAIT_S))
+    for warehouse in (second, third):
+        with pytest.raises(Transient):
+            run(world, warehouse, lambda: False)
+    assert [each.loaded.is_set() for each in (first, second, third)] == [True, False, False]
+
+
+def test_a_refused_sign_in_is_not_tried_again(world: World, storage: Storage) -> None:
+    """Repeated attempts lock accounts."""
+    run(world, Memory(storage))
+    world.source.insert("Account", accounts(90, 2))
+    warehouse = Counted(Memory(storage), refuses=True)
+    with pytest.raises(SignInError):
+        run(world, warehouse)
+    assert warehouse.asked == 1
+
+
+class FullDisk(Memory):
+    def load(self, *args: Any) -> int:
+        raise OSError(28, "no space left on device")
+
+
+class HeldUntilClosed(HoldsBack):
+    """As a job that is waited for until somebody breaks the connection."""
+
+    def __init__(self, inner: Any) -> None:
+        self.closed = threading.Event()
+        super().__init__(inner, lambda: self.closed.wait(WAIT_S))
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_what_is_no_error_of_the_tree_breaks_what_others_wait_for(world: World, storage: Storage) -> None:
+    source = HeldUntilClosed(world.source)
+    with pytest.raises(OSError, match="no space left"):
+        world.run(world.pipeline(warehouse=FullDisk(storage), source=source))
+    assert source.closed.is_set()
+
+
+class LooksSlowly(Watched):
+    """Its look ends when the connection is broken."""
+
+    def __init__(self, inner: Any, stop: StopSignal) -> None:
+        super().__init__(inner)
+        self.closed, self._stop = threading.Event(), stop
+
+    def look(self, windows: Any) -> None:
+        self._stop.request()
+        if self.closed.wait(WAIT_S):
+            raise Stopped("look", "the source", "stopped", "run again")
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_a_stop_breaks_a_look(world: World) -> None:
+    stop = StopSignal()
+    source = LooksSlowly(world.source, stop)
+    with pytest.raises(Stopped):
+        world.run(world.pipeline(source=source), stop=stop)
+    assert source.closed.is_set()
+
+
 def test_an_embedded_warehouse_waits_until_all_is_read(world: World) -> None:
     """It shares this machine's cores and memory with the reading (BOUNDED)."""
     events = Announced()
-    run(world, world.pipeline().warehouse, events=events)
+
+    def ready() -> bool:
+        """Gives a load that does not wait the time to show itself."""
+        events.loaded.wait(0.3)
+        return True
+
+    run(world, world.pipeline().warehouse, ready, events)
     names = [name for name, _ in events.names if name in ("stream_landed", "table_loaded")]
     assert names == ["stream_landed"] * 2 + ["table_loaded"] * 2

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from syncline.connectors.connector import Batch, Json, Slice, StreamSchema, Window
-from syncline.connectors.errors import CommitUnknown
+from syncline.connectors.errors import CommitUnknown, CountMismatch
 from syncline.connectors.records import Records
 from syncline.pipelines import runner
 from syncline.pipelines.pipeline import Stream
@@ -24,7 +24,7 @@ from syncline.pipelines.stop import StopSignal
 from syncline.sinks.duckdb import DuckDB
 from syncline.state.memory import MemoryState
 from tests.runner.faults import Killed, Plan, faulty
-from tests.runner.test_outcomes import Watched, killed_at, strike_named
+from tests.runner.test_outcomes import Watched, WatchedExtraction, killed_at, strike_named
 from tests.runner.world import ACCOUNT, World, accounts
 
 LOOK = pa.schema([pa.field("Id", pa.string())])
@@ -196,6 +196,44 @@ def test_an_heir_does_not_take_the_id_it_shares_for_its_own_commit_known_outcome
         world.run(world.pipeline(warehouse=LosesReply(DuckDB(str(world.database)))))
     world.run()
     assert world.equal()
+
+
+def test_a_round_that_was_planned_again_looks_for_its_own_commit_known_outcome(world: World) -> None:
+    """Its id is a new one, and nobody's but this run's."""
+    world.run()
+    elsewhere = replace(world, folder=world.folder / "other")
+    elsewhere.folder.mkdir()
+    world.source.insert("Account", accounts(50, 2))
+    world.run(elsewhere.pipeline(warehouse=DuckDB(str(world.database)), landing=world.pipeline().landing))
+    for name in ("Account", "Contact"):
+        world.source.insert(name, accounts(60, 2))
+    assert world.run(world.pipeline(warehouse=LosesReply(DuckDB(str(world.database))))).status == "done"
+
+
+class Hides(Watched):
+    """A source that counts every row and gives the first slice of them alone."""
+
+    def plan(self, *args: Any) -> Any:
+        return HidingExtraction(self, self.inner.plan(*args))
+
+
+class HidingExtraction(WatchedExtraction):
+    def slices(self, *args: Any) -> Iterator[Slice]:
+        records = [each for each in self._inner.slices(*args) if each.kind == "records"]
+        yield replace(records[0], result=None, result_rows=None)
+
+
+def test_another_question_is_not_held_against_the_count_of_an_earlier_one_counted_hops(alone: World) -> None:
+    """An increment of one row was broken off; now the stream is read whole, for a new column."""
+    alone.run()
+    alone.clock.advance(minutes=60)
+    alone.source.update("Account", [{"Id": "001000001", "Name": "new"}])
+    killed_at(alone, "extraction.read")
+    alone.source.alter("Account", ACCOUNT.append(pa.field("Extra", pa.string())))
+    with pytest.raises(CountMismatch):
+        alone.run(alone.pipeline(source=Hides(alone.source)), allow_deletes=True)
+    alone.run()
+    assert alone.equal()
 
 
 # ---- tombstones are read when the records have been ----

@@ -91,6 +91,30 @@ def test_an_org_that_is_not_asked_together_is_asked_one_by_one_and_not_tried_aga
     assert site.calls("POST */composite") == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "code"), [(500, "UNKNOWN_EXCEPTION"), (400, "QUERY_TIMEOUT"), (503, "SERVER_UNAVAILABLE")]
+)
+def test_what_fails_together_is_asked_alone(site: Site, source: Salesforce, status: int, code: str) -> None:
+    told = [{"errorCode": code, "message": "not now"}]
+    site.org.inject("error", path="*/composite", status=status, body=told, times=1_000)
+    [schema] = source.describe(["Account"])
+    window = recent(site)
+    source.look([(schema, window)])
+    assert read(source, schema, window).extraction.forecast.rows == 0
+
+
+def test_a_long_log_is_not_kept_bounded(site: Site, source: Salesforce, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("syncline.connectors.salesforce.looks.ENTRIES_MAX", 1)
+    [schema] = source.describe(["Account"])
+    low, gone = site.org.now(), site.org.ids("Account")[:2]
+    site.org.hard_delete("Account", gone)
+    site.org.advance(600)
+    window = Window(low, site.org.now())
+    source.look([(schema, window)])
+    assert set(read(source, schema, window).tombstones()) == set(gone)
+    assert site.calls("GET */deleted*") == 1
+
+
 def test_a_log_that_is_refused_among_others_is_asked_alone(
     site: Site, source: Salesforce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
