@@ -296,7 +296,8 @@ def found(name: str) -> exp.Identifier:
 
 
 def column(name: str, table: str | None = None) -> exp.Column:
-    return exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(table, quoted=True))
+    # Names are made here and stand nowhere else: a copy of each is most of what a column costs.
+    return exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(table, quoted=True), copy=False)
 
 
 def text(value: str) -> exp.Literal:
@@ -374,5 +375,8 @@ def _filler(tables: Mapping[str, exp.Expr], holes: Mapping[str, exp.Expr]) -> Ca
 
 
 def _own(tree: exp.Expr) -> exp.Expr:
-    """A tree to put into another; copied only where it stands in one already: copies are most of what SQL costs."""
+    """A tree to put into another; copied only where it stands in one already: copies are most of what SQL costs.
+
+    The caller's own then has the alias it is given there.
+    """
     return tree if tree.parent is None else tree.copy()

@@ -180,7 +180,7 @@ class DuckDB:
             # Whoever looks next looks with a fresh connection (KNOWN-OUTCOME).
             self.close()
             raise
-        self._tidy(unit.tables)
+        self._tidy(unit.tables, counts)
         return counts
 
     def compare(self, table: TablePlan, differences_max: int = DIFFERENCES_MAX) -> Comparison:
@@ -235,7 +235,7 @@ class DuckDB:
     def _count(self) -> None:
         self.statements += 1
 
-    def _tidy(self, tables: Sequence[TablePlan]) -> None:
+    def _tidy(self, tables: Sequence[TablePlan], counts: CommitCounts) -> None:
         """At its best effort: the commit stands, and what is left goes with the connection."""
         from syncline.sinks import duckdb_upkeep
 
@@ -244,7 +244,7 @@ class DuckDB:
             self._loaded.pop(plan.stream, None)
         with suppress(Transient, ConfigError):
             duckdb_upkeep.drop_staging(session, tables)
-            duckdb_upkeep.compact(session, tables, place)
+            duckdb_upkeep.compact(session, tables, counts.tables, place)
         self._downloads.discard()
 
 

@@ -16,10 +16,15 @@ Types are compared in canonical form: what a warehouse keeps, whatever the Arrow
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import pyarrow as pa
 
 DECIMAL_DIGITS_MAX = 38
 INT64_DIGITS = 19
+
+TYPES_KEPT_MAX = 1_024
+"""A type's canonical form is asked for several times a column and statement; this many different types are kept."""
 
 UTC_TIMESTAMP = pa.timestamp("us", tz="UTC")
 
@@ -27,6 +32,7 @@ JSON = pa.json_(pa.string())
 """A JSON document as text. A warehouse with a type for those keeps it as one; as a text it is the same text."""
 
 
+@lru_cache(maxsize=TYPES_KEPT_MAX)
 def canonical(type: pa.DataType) -> pa.DataType | None:
     """The type's form in a warehouse: wide enough for each of its values; ``None`` where no column can hold them.
 

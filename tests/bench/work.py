@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 
@@ -41,6 +41,7 @@ from syncline.state.memory import MemoryState
 RECORD: Final = Path(__file__).with_name("work.json")
 ROWS: Final = 20_000
 FEW: Final = 5_000
+APIS: Final[tuple[Literal["bulk", "rest"], ...]] = ("bulk", "rest")
 CHANGES: Final = 1_000
 START: Final = datetime(2026, 3, 2, 8, tzinfo=UTC)
 
@@ -196,13 +197,13 @@ class Bench:
 def measure() -> dict[str, Figures]:
     """Every piece of work, by name. The first of each kind goes uncounted, for what it imports and remembers."""
     found: dict[str, Figures] = {}
-    for api in ("bulk", "rest"):
+    for api in APIS:
         with TemporaryDirectory() as folder:
             bench = Bench(Path(folder), {"api": api}, FEW)
             bench.run()
             bench.change(CHANGES)
             bench.run()
-    for api in ("bulk", "rest"):
+    for api in APIS:
         with TemporaryDirectory() as folder:
             found[f"first load of few, {api}"] = Bench(Path(folder), {"api": api}, FEW).run()
         with TemporaryDirectory() as folder:

@@ -558,6 +558,43 @@ def test_deleted_rows_are_compacted_once_they_are_many(path: Path, trial: Trial,
     assert len(trial.rows()) == 4_000
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change([record("1", "new", 5)]),
+        Change(tombstones=[tombstone("1", 5)]),
+        Change(tombstones=[tombstone("1", 5)], on_delete="mark"),
+        Change([record("2")], mode="snapshot"),
+    ],
+    ids=["changed", "deleted", "marked", "absent"],
+)
+def test_dead_rows_are_asked_after_once_where_a_commit_left_some(trial: Trial, tap: Tap, change: Change) -> None:
+    """The catalog tells of every table at once: asked table by table, many small streams would pay for each other."""
+    first = Change([record("1"), record("2")], on_delete=change.on_delete)
+    trial.run(*(replace(first, stream=name) for name in STREAMS))
+    assert not any("DUCKDB_TABLES" in each for each in tap.statements)
+    trial.run(*(replace(change, stream=name) for name in STREAMS))
+    assert sum("DUCKDB_TABLES" in each for each in tap.statements) == 1
+    assert tap.statements.count("CHECKPOINT") == 1, "one row of two or three is dead"
+
+
+def test_dead_rows_of_doubled_keys_are_asked_after(path: Path, trial: Trial, tap: Tap) -> None:
+    trial.run(Change([record("1")]))
+    with duckdb.connect(str(path)) as other:
+        other.execute("INSERT INTO Account FROM Account")
+    counts = trial.counts(Change([record("1")], doubles=True))
+    assert (counts.inserted, counts.updated, counts.deleted, counts.absent, counts.doubled) == (1, 0, 0, 0, 1)
+    assert tap.statements.count("CHECKPOINT") == 1
+
+
+def test_upkeep_asks_the_catalog_once_for_all_tables(trial: Trial, tap: Tap, house: DuckDBHouse) -> None:
+    trial.run(Change([record("1")]))
+    warehouse = house.open()
+    assert len(warehouse.maintain(["Account"]).tables) == 3
+    warehouse.close()
+    assert sum("DUCKDB_TABLES" in each for each in tap.statements) == 2, "before and after"
+
+
 def test_upkeep_refuses_a_view_under_a_target_s_name(path: Path, trial: Trial) -> None:
     trial.run(Change([record("1")]))
     with duckdb.connect(str(path)) as other:
