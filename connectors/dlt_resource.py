@@ -285,9 +285,11 @@ def _passing_class() -> type[Incremental[Any]]:
 
 
 def _cursor_values(rows: Any, cursor: str | None) -> Iterable[Any]:
+    import pyarrow.compute as pc
+
     if isinstance(rows, pa.Table | pa.RecordBatch):
         if cursor in rows.schema.names and rows.num_rows:
-            largest = pa.compute.max(rows.column(cursor)).as_py()
+            largest = pc.max(rows.column(cursor)).as_py()
             return [] if largest is None else [largest]
         return []
     each = rows if isinstance(rows, list) else [rows]

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from syncline.connectors.connector import Batch, Forecast, Json, Outcome, Slice, StreamSchema, Window
 from syncline.connectors.errors import ConfigError, QuotaReached
@@ -90,10 +91,10 @@ class ShelfExtraction:
     @property
     def rows(self) -> pa.Table:
         rows = self.source.table(self.stream.name)
-        below = pa.compute.less(rows["Stamp"], pa.scalar(self.window.high, rows["Stamp"].type))
+        below = pc.less(rows["Stamp"], pa.scalar(self.window.high, rows["Stamp"].type))
         if self.window.low is not None:
             low = pa.scalar(self.window.low, rows["Stamp"].type)
-            below = pa.compute.and_(below, pa.compute.greater_equal(rows["Stamp"], low))
+            below = pc.and_(below, pc.greater_equal(rows["Stamp"], low))
         return rows.filter(below)
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from syncline.connectors.errors import MassDelete
@@ -98,7 +99,7 @@ def differences(journey: Journey, place: Place) -> list[str]:
         have = place.house.read(stream.target)
         assert have is not None, stream.name
         if "_syncline_deleted_at" in have.column_names:
-            have = have.filter(pa.compute.is_null(have.column("_syncline_deleted_at")))
+            have = have.filter(pc.is_null(have.column("_syncline_deleted_at")))
         ours, theirs = by_id(have, names), by_id(wanted, names)
         found += [f"{stream.name} {id}" for id in ours.keys() ^ theirs.keys()]
         found += [f"{stream.name} {id}: {ours[id]} {row}" for id, row in theirs.items() if ours.get(id, row) != row]

@@ -45,7 +45,7 @@ def test_a_kill_before_any_statement_leaves_the_old_state_one_transaction(folder
     after = [name for name, path in killed.items() if state(path) != old]
     # Only what was sent after COMMIT may find the new state: dropping the staging, upkeep, and the run nobody killed.
     assert all(state(killed[name]) == new for name in after)
-    assert len(after) == 1 + 2 * 3
+    assert len(after) == 1 + 2 * 3 + 1, "of each stream three statements, and one for both"
     assert len(killed) > 15
 
 
