@@ -52,8 +52,8 @@ def test_seeds_that_once_found_a_defect(seed: int) -> None:
     unfinished run had left at the source. 5431: an heir removed files that the slow run before it then sealed.
     7911, 8737: a new column, rows committed late, that only the heir of a run read, passed for committed by that run.
     8336: a log of deletions was not read again where the records' job had no rows any more. 15504: a job was forgotten
-    before it was removed. 18768, 164: a job whose id the state could not
-    take, or which a process beside it overwrote there, and then its own died: no run can know of it."""
+    before it was removed. 18768, 164: a job whose id the state could not take, or which a process beside it overwrote
+    there, and then its own died: no run can know of it."""
     require_laws(history(seed), practice_org)
 
 
