@@ -14,6 +14,7 @@ from typing import Final
 import pyarrow as pa
 
 from syncline.connectors.connector import Batch, Forecast, Json, Outcome, Slice, StreamSchema, Window
+from syncline.connectors.errors import DataError
 from syncline.connectors.salesforce.bulk import BulkReading
 from syncline.connectors.salesforce.deletes import DeleteLog
 from syncline.connectors.salesforce.departures import LEFT, Departures
@@ -106,6 +107,7 @@ class SalesforceExtraction:
             yield from self._log.read(window_of(slice), self._now(), self._told)
             return
         for rows in self._bulk.read(slice) if slice.params["api"] == BULK else self._by_rest(slice):
+            require_asked_for(self._stream, self._window, rows)
             yield from self._shape.batches(rows)
 
     def close(self, outcome: Outcome, left: Json | None = None) -> None:
@@ -123,6 +125,24 @@ class SalesforceExtraction:
 
     def _rest_slice(self, window: Window) -> Slice:
         return Slice(f"rest-{label(window)}", {"api": REST, **bounds(window)})
+
+
+def require_asked_for(stream: StreamSchema, window: Window, rows: pa.RecordBatch) -> None:
+    """COMPLETE-WINDOW: an answer to an earlier question, which has its own right count, is not taken for this one's.
+
+    Only the lower bound tells: a cursor moves upwards alone, so a record may have left the window while it was read.
+
+    Raises:
+        DataError: a row was changed before the window begins, so that no answer to it holds the row.
+    """
+    import pyarrow.compute as pc
+
+    if window.low is None or stream.cursor not in rows.schema.names:
+        return
+    least = pc.min(rows.column(stream.cursor)).as_py()
+    if least is not None and least < window.low:
+        cause = f"COMPLETE-WINDOW: a row of {least} came, the window begins at {window.low}: another query's answer"
+        raise DataError("read window", stream.name, cause, "run again; if it stays, look for a proxy that caches")
 
 
 def is_empty(window: Window, rows: int | None) -> bool:

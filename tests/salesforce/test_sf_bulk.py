@@ -48,6 +48,18 @@ def test_each_page_is_asked_for_once(site: Site, parallel: bool) -> None:
 
 
 @both
+def test_an_answer_to_an_earlier_question_is_refused_complete_window(site: Site, parallel: bool) -> None:
+    fill(site)
+    source = bulk(site, parallel)
+    [schema] = source.describe(["Account"])
+    earlier, _ = planned(source)
+    slices = list(earlier.slices(None, forget))
+    later = source.plan(schema, Window(site.org.now() - timedelta(seconds=30), source.horizon()))
+    with pytest.raises(DataError, match=r"COMPLETE-WINDOW: a row of .+, the window begins at"):
+        ids_of(later, slices)
+
+
+@both
 def test_pages_handed_out_first_and_read_later_in_threads_are_the_same(site: Site, parallel: bool) -> None:
     ids = fill(site, 1000)
     extraction, _ = planned(bulk(site, parallel))
