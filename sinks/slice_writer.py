@@ -88,8 +88,12 @@ class SliceWriter:
                 raise self._refusal(f"columns {rows.schema.names} came, of other names or types than the stream's")
             table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
             table = table if table.schema.equals(self._landed) else table.cast(self._landed)
-            for batch in table.to_batches(max_chunksize=_rows_per_group(table)):
-                self._gather(batch)
+            size_bytes = table.nbytes  # looks at every column's offsets: not twice for the same rows
+            if size_bytes <= ROW_GROUP_BYTES and len(batches := table.to_batches(max_chunksize=BATCH_ROWS_MAX)) == 1:
+                self._gather(batches[0], size_bytes)
+                return
+            for batch in table.to_batches(max_chunksize=_rows_per_group(table.num_rows, size_bytes)):
+                self._gather(batch, batch.nbytes)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -108,12 +112,12 @@ class SliceWriter:
             self._abandon()
             raise
 
-    def _gather(self, batch: pa.RecordBatch) -> None:
-        if self._gathered_bytes + batch.nbytes > ROW_GROUP_BYTES:
+    def _gather(self, batch: pa.RecordBatch, size_bytes: int) -> None:
+        if self._gathered_bytes + size_bytes > ROW_GROUP_BYTES:
             self._write_group()
         self._gathered.append(batch)
         self._gathered_rows += batch.num_rows
-        self._gathered_bytes += batch.nbytes
+        self._gathered_bytes += size_bytes
         if self._gathered_rows >= BATCH_ROWS_MAX or self._gathered_bytes >= ROW_GROUP_BYTES:
             self._write_group()
 
@@ -211,11 +215,10 @@ class _ParquetFile:
             self._writer.close()
 
 
-def _rows_per_group(table: pa.Table) -> int:
-    if table.nbytes <= ROW_GROUP_BYTES:
+def _rows_per_group(rows: int, size_bytes: int) -> int:
+    if size_bytes <= ROW_GROUP_BYTES:
         return BATCH_ROWS_MAX
-    rows: int = table.num_rows * ROW_GROUP_BYTES // table.nbytes
-    return max(1, min(BATCH_ROWS_MAX, rows))
+    return max(1, min(BATCH_ROWS_MAX, rows * ROW_GROUP_BYTES // size_bytes))
 
 
 def _check_types(columns: pa.Schema, object: str) -> None:

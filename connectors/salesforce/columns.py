@@ -97,7 +97,7 @@ def wire_type(target: pa.DataType) -> pa.DataType:
 
 
 def settle_column(column: pa.Array, target: pa.DataType, name: str, object: str) -> pa.Array:
-    """``column`` in exactly its ``target`` type.
+    """``column`` in exactly its ``target`` type. Texts come without empty ones: see ``without_empty``.
 
     Raises:
         ValueOutOfType: a value does not fit; nothing is rounded, cut or turned to null.
@@ -105,10 +105,8 @@ def settle_column(column: pa.Array, target: pa.DataType, name: str, object: str)
     import pyarrow.compute as pc
 
     try:
-        if pa.types.is_string(target):
-            return _without_empty(column)
         if pa.types.is_time(target):
-            return _times(_without_empty(column))
+            return _times(column)
         return column if column.type == target else pc.cast(column, target, safe=True)
     except pa.ArrowInvalid as error:
         raise out_of_type(object, name, str(error)) from error
@@ -124,7 +122,8 @@ def out_of_type(object: str, name: str, cause: str) -> ValueOutOfType:
     )
 
 
-def _without_empty(texts: pa.Array) -> pa.Array:
+def without_empty(texts: pa.Array) -> pa.Array:
+    """Empty texts as nulls, as the CSV parser has them already: Bulk cannot tell them apart."""
     import pyarrow.compute as pc
 
     lengths = pc.binary_length(texts)

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from syncline.connectors.errors import DataError
 from syncline.connectors.salesforce.body import HALF_PAIR, REPLACEMENT
-from syncline.connectors.salesforce.columns import out_of_type
+from syncline.connectors.salesforce.columns import out_of_type, without_empty
 from syncline.connectors.salesforce.shape import Shape
 
 _ESCAPE: Final = re.compile(
@@ -110,7 +110,8 @@ def table_of(page: Page, shape: Shape) -> pa.RecordBatch:
     loose = [name for name in shape.fields if name in shape.loose]
     if loose:
         wired |= _loose_texts(page.records, loose)
-    return shape.settle(wired)
+    texts = (name for name in shape.fields if pa.types.is_string(shape.wire(name)))
+    return shape.settle(wired | {name: without_empty(wired[name]) for name in texts})
 
 
 def _require_fields(page: Page, shape: Shape) -> None:

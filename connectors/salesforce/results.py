@@ -132,7 +132,7 @@ class PageReader:
                 fresh = _beyond(rows, passed, again, path)
                 if fresh.num_rows:
                     held.append(fresh)
-                    held_bytes += fresh.nbytes
+                    held_bytes += fresh.get_total_buffer_size()
                 if held_bytes > HELD_BYTES_MAX:
                     yield from _hand_on(held, passed, again)
                     held_bytes = 0
