@@ -270,6 +270,8 @@ DUCKDB = Dialect(
     decimal="DECIMAL({precision}, {scale})",
     lists="{item}[]",
     row_address="rowid",
+    # By the literals, not by what a join finds out for itself while it runs (measured, 2.0).
+    prunes_by_bounds=True,
 )
 
 

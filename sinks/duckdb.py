@@ -151,6 +151,7 @@ class DuckDB:
         from syncline.sinks import staging
         from syncline.sinks.dialect import DUCKDB
         from syncline.sinks.duckdb_commit import Loaded
+        from syncline.sinks.match import Bounds
 
         check_columns(table, manifest)
         session, _ = self._connect()
@@ -162,12 +163,12 @@ class DuckDB:
         self._make_room(session, table)
         session.run(staging.create_view(table, by_kind["records"], by_kind["tombstones"], DUCKDB))
         session.run(staging.create_changes(table, DUCKDB))
-        rows, incomplete = session.run(staging.count_rows(table, DUCKDB))[0]
+        rows, incomplete, *bounds = session.run(staging.count_rows(table, DUCKDB))[0]
         _check_rows(table, manifest, rows, incomplete)
         (keys,) = session.run(staging.count_keys(table, DUCKDB))[0]
         compare_bytes = self._settings.memory_limit_bytes * COMPARE_MEMORY_SHARE
         compare_rows_max = max(COMPARE_ROWS_MIN, int(compare_bytes / row_bytes))
-        self._loaded[table.stream] = Loaded(table.run_id, keys < rows, compare_rows_max)
+        self._loaded[table.stream] = Loaded(table.run_id, keys < rows, compare_rows_max, Bounds(*bounds))
         return int(rows)
 
     def commit(self, unit: CommitUnit) -> CommitCounts:

@@ -15,18 +15,19 @@ from syncline.sinks import bookkeeping, comparison, doubles, fitness, targets, t
 from syncline.sinks.dialect import DUCKDB, Place
 from syncline.sinks.duckdb_session import Session
 from syncline.sinks.guards import check_changed, check_deletes, check_explained, check_owners
-from syncline.sinks.match import Match
+from syncline.sinks.match import Bounds, Match
 from syncline.sinks.merge import Merge, row_counts
 from syncline.sinks.warehouse import CommitCounts, CommitUnit, Comparison, Mark, RowCounts, TablePlan
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What is known of a staged table: whether a key is staged twice, how many rows may be compared at once."""
+    """What is known of a staged table: is a key staged twice, how many rows may be compared at once, where keys lie."""
 
     run_id: str
     duplicated: bool
     compare_rows_max: int
+    bounds: Bounds
 
 
 def commit(
@@ -94,7 +95,7 @@ def _matches(session: Session, plans: Sequence[TablePlan], loaded: Mapping[str, 
         fitness.check_table(plan, views, DUCKDB)
         if staged is None or staged.run_id != plan.run_id:
             raise SynclineError("use staged rows", plan.target, "they were not loaded by this warehouse")
-        matches.append(Match(plan, target, place, DUCKDB, staged.duplicated))
+        matches.append(Match(plan, target, place, DUCKDB, staged.duplicated, bounds=staged.bounds))
     return matches
 
 

@@ -20,6 +20,14 @@ from syncline.sinks.warehouse import DELETED_AT_COLUMN, SYNCED_AT_COLUMN, TableP
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """The least and the largest value of the key's first column among the staged rows; of texts by their bytes."""
+
+    least: object = None
+    largest: object = None
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """One stream's tables. ``layout`` is the target's as of now; ``duplicated`` says that a key is staged twice.
 
@@ -32,6 +40,7 @@ class Match:
     dialect: Dialect
     duplicated: bool
     source: exp.Expr | None = None
+    bounds: Bounds = Bounds()
 
     # --- statements -----------------------------------------------------------------------------------------------
 
@@ -183,6 +192,25 @@ class Match:
         pairs = zip(self.ours_apart(), self.theirs_apart(), strict=True)
         return exp.and_(*(exp.EQ(this=one, expression=other) for one, other in pairs))
 
+    def same_within(self) -> exp.Expr:
+        """The same, in a literal range that follows from the staged keys and lets the target be read in part."""
+        same = self.same_identity()
+        low, high = literal(self.bounds.least), literal(self.bounds.largest)
+        if not self._is_bounded() or low is None or high is None:
+            return same
+        return exp.and_(same, exp.Between(this=self.theirs(self.plan.key[0]), low=low, high=high))
+
+    def _is_bounded(self) -> bool:
+        """Staged values sort as the target's do: in a wider type of the target's 10 stands before 9.
+
+        Bounds of texts are by their bytes, and a target's collation may sort otherwise: a range that left out rows of
+        staged keys would have them inserted a second time.
+        """
+        if not self.dialect.prunes_by_bounds or not self.plan.key or self.collates(self.plan.key[0]):
+            return False
+        first = self.plan.columns.field(self.plan.key[0])
+        return bool(self.common_type(first.name) == lattice.canonical(first.type))
+
     def ours_apart(self) -> list[exp.Expr]:
         """The values that tell the staged rows apart."""
         named = ((column(name, "s"), type) for name, type in self._identity_types())
@@ -236,6 +264,15 @@ class Match:
         own = staging(self.plan)
         known = {"target": self.place.table(self.plan.target), "staged": self._rows(), "changes": own.changes}
         return fill(skeleton, {**known, **(tables or {})}, **holes)
+
+
+def literal(value: object) -> exp.Expr | None:
+    """The value as a literal; ``None`` for one whose order in the warehouse is not sure to be kept by its text."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, str):
+        return text(value)
+    return number(value) if isinstance(value, int) else None
 
 
 def among(table: str, words: Sequence[str]) -> exp.Expr:

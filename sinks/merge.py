@@ -75,7 +75,7 @@ class Merge:
             {"winners": self.match.winners()},
             address=address,
             action=action,
-            same=self.match.same_identity(),
+            same=self.match.same_within(),
         )
 
     def _cases(self, address: exp.Expr) -> Case:

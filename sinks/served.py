@@ -295,7 +295,7 @@ class Served:
         if (earlier := self._loaded.pop(table.stream, None)) is not None:  # a proof stages a stream more than once
             self._drop_staged(session, earlier, [staging.table(kind) for kind in staging.kinds])
         self._loaded[table.stream] = served_staging.Loaded(
-            staging, int(rows), superseded, int(deletions or 0), staging.bound(least), staging.bound(largest)
+            staging, int(rows), superseded, int(deletions or 0), staging.bounds(least, largest)
         )
         if any(lattice.is_json(field.type) for field in table.columns):
             served_json.check_documents(self._match(table, self._catalog(session, dialect), dialect), session.run)
@@ -338,7 +338,8 @@ class Served:
         if loaded is None or loaded.staging.plan.run_id != plan.run_id:
             raise SynclineError("use staged rows", plan.target, "they were not loaded by this warehouse")
         place, _ = self._backend.places()
-        return Match(plan, layout, place, dialect, duplicated=False, source=loaded.staging.source())
+        source = loaded.staging.source()
+        return Match(plan, layout, place, dialect, duplicated=False, source=source, bounds=loaded.bounds)
 
     def _attempt(self, step: Callable[[Session, Dialect], T]) -> T:
         """Does a repeatable step, on a new session after a passing failure; never again after an unknown COMMIT."""

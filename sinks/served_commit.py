@@ -16,7 +16,7 @@ from syncline.sinks import bookkeeping, doubles
 from syncline.sinks.dialect import Dialect, Place
 from syncline.sinks.guards import check_changed, check_deletes, check_explained, check_owners
 from syncline.sinks.match import Match
-from syncline.sinks.served_merge import Bounds, ServedMerge
+from syncline.sinks.served_merge import ServedMerge
 from syncline.sinks.served_overwrite import WRITTEN, Overwrite, counts_of
 from syncline.sinks.served_staging import Loaded
 from syncline.sinks.session import Session
@@ -87,7 +87,7 @@ def fence(session: Session, unit: CommitUnit, at: datetime, place: Place, dialec
 
 def merge_of(match: Match, loaded: Loaded, committed_at: datetime) -> ServedMerge:
     has_tombstones = "tombstones" in loaded.staging.kinds
-    return ServedMerge(match, committed_at, Bounds(loaded.least, loaded.largest), has_tombstones)
+    return ServedMerge(match, committed_at, has_tombstones)
 
 
 def write(session: Session, merge: ServedMerge, loaded: Loaded) -> RowCounts:

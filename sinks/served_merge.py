@@ -22,19 +22,10 @@ from datetime import datetime
 from sqlglot import exp
 
 from syncline.connectors.connector import DELETED_COLUMN
-from syncline.sinks import lattice
-from syncline.sinks.dialect import column, instant, number, text
+from syncline.sinks.dialect import column, instant, text
 from syncline.sinks.match import Match
 from syncline.sinks.staging import TOMBSTONE_COLUMN
 from syncline.sinks.warehouse import DELETED_AT_COLUMN, SYNCED_AT_COLUMN, TablePlan
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The least and the largest value of the key's first column among the staged rows; of texts by their bytes."""
-
-    least: object = None
-    largest: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +34,6 @@ class ServedMerge:
 
     match: Match
     committed_at: datetime
-    bounds: Bounds = Bounds()
     has_tombstones: bool = True
 
     @property
@@ -77,7 +67,7 @@ class ServedMerge:
             " GROUP BY action",
             {"staged": self.match.staged()},
             word=word,
-            same=self.same(),
+            same=self.match.same_within(),
         )
 
     # --- writing --------------------------------------------------------------------------------------------------
@@ -104,7 +94,7 @@ class ServedMerge:
         return self.match.render(
             "DELETE FROM target AS t WHERE EXISTS (SELECT 1 FROM staged AS s WHERE :same AND :gone)",
             {"staged": self.match.staged()},
-            same=self.same(),
+            same=self.match.same_within(),
             gone=exp.and_(column(DELETED_COLUMN, "s"), exp.not_(self.is_stale())),
         )
 
@@ -117,7 +107,7 @@ class ServedMerge:
             {"staged": self.match.staged()},
             columns=[name.name for name in names],
             values=values,
-            same=self.same(),
+            same=self.match.same_within(),
             absent=exp.not_(self.is_present()),
             alive=exp.not_(column(DELETED_COLUMN, "s")),
         )
@@ -155,25 +145,6 @@ class ServedMerge:
         )
 
     # --- parts of statements --------------------------------------------------------------------------------------
-
-    def same(self) -> exp.Expr:
-        """Both rows are of one identity; a literal range that follows from the staged keys lets the target prune."""
-        same = self.match.same_identity()
-        low, high = literal(self.bounds.least), literal(self.bounds.largest)
-        if not self._is_bounded() or low is None or high is None:
-            return same
-        return exp.and_(same, exp.Between(this=self.match.theirs(self.plan.key[0]), low=low, high=high))
-
-    def _is_bounded(self) -> bool:
-        """Staged values sort as the target's do: in a wider type of the target's 10 stands before 9.
-
-        Bounds of texts are by their bytes (``Staging.measure``), and a target's collation may sort otherwise: a range
-        that left out rows of staged keys would have them inserted a second time.
-        """
-        if not self.match.dialect.prunes_by_bounds or not self.plan.key or self.match.collates(self.plan.key[0]):
-            return False
-        first = self.plan.columns.field(self.plan.key[0])
-        return bool(self.match.common_type(first.name) == lattice.canonical(first.type))
 
     def is_present(self) -> exp.Expr:
         """The outer join found a target's row: what it is joined by is not null, nor the commit time where that is a
@@ -246,7 +217,7 @@ class ServedMerge:
         tree = exp.Merge(
             this=exp.alias_(self.target(), "t", table=True, quoted=True),
             using=exp.alias_(self.match.staged(), "s", table=True, quoted=True),
-            on=self.same(),
+            on=self.match.same_within(),
             whens=exp.Whens(expressions=list(whens)),
         )
         return self.match.dialect.render(tree)
@@ -256,7 +227,7 @@ class ServedMerge:
             this=exp.alias_(self.target(), "t", table=True, quoted=True),
             expressions=list(assignments),
             from_=exp.From(this=exp.alias_(self.match.staged(), "s", table=True, quoted=True)),
-            where=exp.Where(this=exp.and_(self.same(), condition)),
+            where=exp.Where(this=exp.and_(self.match.same_within(), condition)),
         )
         return self.match.dialect.render(tree)
 
@@ -266,12 +237,3 @@ class ServedMerge:
 
 def _assign(name: str, value: exp.Expr) -> exp.EQ:
     return exp.EQ(this=column(name), expression=value)
-
-
-def literal(value: object) -> exp.Expr | None:
-    """The value as a literal; ``None`` for one whose order in the warehouse is not sure to be kept by its text."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, str):
-        return text(value)
-    return number(value) if isinstance(value, int) else None

@@ -27,6 +27,7 @@ from syncline.connectors.errors import CountMismatch, DataError
 from syncline.sinks import lattice
 from syncline.sinks.dialect import BYTEWISE, Dialect, Place, column, fill, number, text
 from syncline.sinks.manifest import Manifest
+from syncline.sinks.match import Bounds
 from syncline.sinks.staging import TOMBSTONE_COLUMN, digest_of_digests
 from syncline.sinks.warehouse import TablePlan
 
@@ -156,9 +157,11 @@ class Staging:
         )
         return self.dialect.render(query)
 
-    def bound(self, measured: object) -> object:
-        """A bound as ``measure`` found it, as a value of the key."""
-        return bytes.fromhex(measured).decode() if self._bounds_are_hex() and isinstance(measured, str) else measured
+    def bounds(self, *measured: object) -> Bounds:
+        """The bounds as ``measure`` found them, as values of the key."""
+        if not self._bounds_are_hex():
+            return Bounds(*measured)
+        return Bounds(*(bytes.fromhex(each).decode() if isinstance(each, str) else each for each in measured))
 
     def _bounds_are_hex(self) -> bool:
         """Digits and capitals stand in one order under every collation: that of the text's bytes."""
@@ -198,8 +201,7 @@ class Loaded:
     rows: int
     superseded: int
     deletions: int
-    least: object
-    largest: object
+    bounds: Bounds
 
 
 def _canonical(field: pa.Field) -> pa.DataType:

@@ -28,6 +28,9 @@ DIGEST_COLUMN = "_syncline_digest"
 
 STAGING_NAME_BYTES_MAX = 120
 
+BOUNDED = (pa.string(), pa.int64())
+"""Types of keys whose literals sort as their values do; ``match.literal`` knows no others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Staging:
@@ -88,14 +91,18 @@ def drops(plan: TablePlan, dialect: Dialect) -> list[str]:
 
 
 def count_rows(plan: TablePlan, dialect: Dialect) -> str:
-    """One row: staged rows, and those whose key is incomplete."""
+    """One row: staged rows, those of an incomplete key, the least and the largest first key if of ``BOUNDED``."""
     incomplete: exp.Condition = exp.false()
+    first: exp.Expr = exp.null()
     if plan.key:
         incomplete = exp.or_(*(column(name).is_(exp.null()) for name in plan.key))
+        if lattice.canonical(plan.columns.field(plan.key[0]).type) in BOUNDED:
+            first = column(plan.key[0])
     query = fill(
-        "SELECT COUNT(*), COUNT(*) FILTER (WHERE :incomplete) FROM staged",
+        "SELECT COUNT(*), COUNT(*) FILTER (WHERE :incomplete), MIN(:first), MAX(:first) FROM staged",
         {"staged": staging(plan).rows},
         incomplete=incomplete,
+        first=first,
     )
     return dialect.render(query)
 

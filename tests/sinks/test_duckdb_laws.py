@@ -95,6 +95,35 @@ def test_nothing_but_dml_stands_between_begin_and_commit_ddl_before(trial: Trial
         assert isinstance(tree, exp.Select | exp.Insert | exp.Update | exp.Delete), statement
 
 
+ODD_KEYS = (
+    "",
+    "\0",
+    "A",
+    "B",
+    "a",
+    "it's",
+    "long " * 60 + "1",
+    "long " * 60 + "2",
+    "z",
+    "\u00e9",
+    "\ue000",
+    "\U0001f986",
+)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_target_is_read_only_where_the_staged_keys_can_be_newest_wins(trial: Trial, tap: Tap, count: int) -> None:
+    """Bounds are by bytes, as DuckDB sorts; one too narrow would insert a second row for a key."""
+    trial.run(Change([record(key, stamp=0) for key in ODD_KEYS]))
+    for stamp in range(len(ODD_KEYS)):
+        tap.statements.clear()
+        keys = (ODD_KEYS * 2)[stamp : stamp + count]
+        counts = trial.run(Change([record(key, f"at {stamp}", stamp + 1) for key in keys]))
+        assert (counts.tables["Account"].updated, counts.tables["Account"].inserted) == (count, 0)
+        assert sum(" BETWEEN " in each for each in in_transaction(tap.statements)) == 1
+    assert len(trial.rows()) == len(ODD_KEYS)
+
+
 def test_fences_come_first_and_streams_in_order_fenced_commit_newest_wins(trial: Trial, tap: Tap) -> None:
     trial.run(*everything(0))
     tap.statements.clear()

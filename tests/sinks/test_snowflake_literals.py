@@ -18,7 +18,7 @@ from sqlglot import exp
 
 from syncline.sinks.dialect import text
 from syncline.sinks.landing import Landing
-from syncline.sinks.served_merge import literal
+from syncline.sinks.match import literal
 from syncline.sinks.snowflake_catalog import select_columns
 from syncline.sinks.snowflake_dialect import SNOWFLAKE
 from syncline.sinks.trial import Change, Trial, record, tombstone

@@ -64,14 +64,18 @@ SELECT
   COUNT(*) FILTER(WHERE
     (
       "Id" IS NULL
-    ))
+    )),
+  MIN("Id"),
+  MAX("Id")
 FROM "temp"."main"."Account__20240203T040506-abc";
 
 -- count rows without a key
 SELECT
   COUNT(*),
   COUNT(*) FILTER(WHERE
-    FALSE)
+    FALSE),
+  MIN(NULL),
+  MAX(NULL)
 FROM "temp"."main"."Account__20240203T040506-abc";
 
 -- count keys
