@@ -105,6 +105,7 @@ class Process:
     count: int = 0
     dead: bool = False
     killed: bool = False
+    broke_off: bool = False
     began: datetime | None = None
     log: list[str] = field(default_factory=list)
     struck: list[str] = field(default_factory=list)

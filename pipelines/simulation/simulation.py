@@ -211,6 +211,7 @@ class Simulation:
         if isinstance(outcome, SynclineError):
             require_loud(outcome)
         if not isinstance(outcome, RunReport):
+            process.broke_off = True
             self._reload_broke_off |= process.kind == "reload"
             left = set(self.source.leftovers())
             if id(process) in self._elsewhere:
@@ -255,11 +256,11 @@ class Simulation:
                 raise outcome
 
     def _excuse_overwritten(self, process: Process, seen: Sequence[str]) -> None:
-        """A lease ran out, and two processes wrote one state: what one that then died had told, the other, which had
-        not ``seen`` it, has overwritten."""
+        """A lease ran out, and two processes wrote one state: what one that then died or broke off had told, to be gone
+        on with, the other, which had not ``seen`` it, has overwritten."""
         marks = (mark for scope in (PIPELINE, f"{PIPELINE}.reload") for mark in self._state.recall(scope).values())
         known = [*seen, *(json.dumps(mark.checkpoint) for mark in marks)]
-        left = self.source.leftovers() if process.killed else ()
+        left = self.source.leftovers() if process.broke_off else ()
         told = dict(process.remembered).values()
         self._lost |= {each for each in left if _named(each, told) and not _named(each, known)}
 
