@@ -179,9 +179,10 @@ class Reading:
 
     def drop_superseded(self, asked: Set[str]) -> None:
         """What an earlier run landed of a job that the source lost was read again under other ids; landed beside it, a
-        record gone since would pass for one that is there."""
+        record gone since would pass for one that is there. No records at all may mean that the landing lost them."""
         superseded = self.checkpoint.slices.keys() - asked
-        if any(self.checkpoint.slices[name].kind == "records" for name in superseded):
+        records = {name for name, each in self.checkpoint.slices.items() if each.kind == "records"}
+        if superseded & records or not records:
             self.outdate_tombstones()
         with self.lock:
             if superseded:
