@@ -52,7 +52,7 @@ class DuckDB:
     """A warehouse in one DuckDB file. Connects at the first call; safe to close at any time, any number of times.
 
     ``memory_limit`` ("2GB") bounds DuckDB's memory, which does not grow with the number of rows: it spills to disk
-    beside the file. Left out, it is 240 MB, and half a megabyte more for each column beyond a table's hundredth.
+    beside the file. Left out, it is 220 MB, and half a megabyte more for each column beyond a table's hundredth.
     ``lock_wait_s`` is how long to wait while another process holds the file. ``clock``, ``sleep`` and ``connect`` are
     seams for tests.
     """

@@ -34,8 +34,9 @@ class Shape:
         return Shape(self.object, columns, fields, self.loose)
 
     def target(self, name: str) -> pa.DataType:
-        if name in self.columns.names:
-            return self.columns.field(name).type
+        at = self.columns.get_field_index(name)  # asked for each column of each page: `names` would be made anew
+        if at >= 0:
+            return self.columns.field(at).type
         return pa.bool_() if name == DELETED_FIELD else pa.string()
 
     def wire(self, name: str) -> pa.DataType:

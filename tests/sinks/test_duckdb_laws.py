@@ -667,7 +667,7 @@ def test_upkeep_clears_what_commits_leave_and_makes_room_in_the_file(path: Path,
     ("limit", "columns", "sent"),
     [
         (None, 100, []),
-        (None, 800, ["SET threads = 1", "SET memory_limit = '590000000B'"]),
+        (None, 800, ["SET threads = 1", "SET memory_limit = '570000000B'"]),
         ("1GB", 800, ["SET threads = 1"]),
     ],
 )
