@@ -27,8 +27,9 @@ BLOCK_BYTES: Final = 1 << 19
 """Arrow reads 32 blocks ahead, a reader; larger ones cost memory and gain nothing."""
 BLOCK_BYTES_MAX: Final = 1 << 28
 """A row must fit a block; the widest row of 800 fields stays far below this."""
-BLOCKS_JOINED: Final = 8
-"""Blocks whose rows go on as one batch: what is done with a batch costs more than joining a thousand rows to others."""
+JOINED_BYTES: Final = 8 * BLOCK_BYTES
+"""Of blocks whose rows go on as one batch: what is done with a batch costs more than joining a thousand rows to others.
+"""
 
 _COLUMN: Final = re.compile(r"In CSV column #(\d+)")
 
@@ -49,7 +50,7 @@ def sheet_of(source: CsvBytes, shape: Shape, block_bytes: int) -> Iterator[pa.Re
     try:
         reader = _open(source, shape, block_bytes)
         _require_header(reader.schema.names, shape)
-        while blocks := list(islice(reader, BLOCKS_JOINED)):
+        while blocks := list(islice(reader, max(1, JOINED_BYTES // block_bytes))):
             rows = pa.concat_batches(blocks)
             if rows.num_rows:
                 yield shape.settle(dict(zip(rows.schema.names, rows.columns, strict=True)))

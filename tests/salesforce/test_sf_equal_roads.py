@@ -170,6 +170,12 @@ def test_texts_of_131072_characters_survive_both_roads(text: str) -> None:
     assert by_bulk(csv_page(rows, 0, False)).equals(expected(rows))
 
 
+@pytest.mark.parametrize("block_bytes", [BLOCK_BYTES, 8 * BLOCK_BYTES])
+def test_no_more_bytes_go_on_as_one_batch_where_a_row_needs_larger_blocks_bounded(block_bytes: int) -> None:
+    page = csv_page(one_row(Name="x" * (BLOCK_BYTES - 1_000)) * 9, 0, False)
+    assert [each.num_rows for each in sheet_of(csv_body(page), SHAPE, block_bytes)] == [8, 1]
+
+
 @pytest.mark.parametrize("written", ["\ud800", "a\udfffb", "\ude42\ud83d", "\udc00\udc00", "🙂\udc00"])  # noqa: PT014
 def test_halves_of_surrogate_pairs_read_alike_on_both_roads(written: str) -> None:
     rows = one_row(Name=written, Any=written)
