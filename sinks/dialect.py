@@ -86,7 +86,8 @@ class Dialect:
     ``replaces_tables`` that CREATE OR REPLACE makes it; ``merges`` that one MERGE may update, delete and insert under
     conditions; ``overwrites`` that INSERT OVERWRITE replaces a table's rows within a transaction; ``keys_targets`` that
     a declared primary key is enforced; ``prunes_by_bounds`` that a literal range on the key lets the target be read in
-    part; ``adds_if_absent`` that ADD COLUMN IF NOT EXISTS is known; ``backslashes`` how a literal holds one: by number
+    part, and ``bytewise`` the collation by which texts are held against it where the catalog does not show a column's
+    own; ``adds_if_absent`` that ADD COLUMN IF NOT EXISTS is known; ``backslashes`` how a literal holds one: by number
     where the server's settings decide what it means in a text; ``lock`` the statement, with ``{table}``, that keeps
     other writers from the bookkeeping; ``aliases_targets`` that UPDATE and DELETE know their table by an alias.
     ``upkeep`` are the statements, with ``{table}``, that clear dead rows of a table away and renew what the planner
@@ -116,6 +117,7 @@ class Dialect:
     lock: str = ""
     aliases_targets: bool = True
     prunes_by_bounds: bool = False
+    bytewise: str = ""
     upkeep: tuple[str, ...] = ()
     dead_rows: str = ""
     widen: Callable[[Widening], Sequence[exp.Expr]] = alter_type
@@ -272,6 +274,7 @@ DUCKDB = Dialect(
     row_address="rowid",
     # By the literals, not by what a join finds out for itself while it runs (measured, 2.0).
     prunes_by_bounds=True,
+    bytewise="binary",
 )
 
 

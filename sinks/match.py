@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 from sqlglot import exp
+from sqlglot.generator import Generator
 
 from syncline.connectors.connector import DELETED_COLUMN, SEQUENCE_COLUMN
 from syncline.sinks import lattice
@@ -193,12 +194,16 @@ class Match:
         return exp.and_(*(exp.EQ(this=one, expression=other) for one, other in pairs))
 
     def same_within(self) -> exp.Expr:
-        """The same, in a literal range that follows from the staged keys and lets the target be read in part."""
+        """Both rows are of one identity, in a literal range that follows from the staged keys and lets the target be
+        read in part."""
         same = self.same_identity()
         low, high = literal(self.bounds.least), literal(self.bounds.largest)
         if not self._is_bounded() or low is None or high is None:
             return same
-        return exp.and_(same, exp.Between(this=self.theirs(self.plan.key[0]), low=low, high=high))
+        value, bytewise = self.theirs(self.plan.key[0]), self.dialect.bytewise
+        if bytewise and isinstance(self.bounds.least, str):
+            value = exp.Collate(this=value, expression=exp.to_identifier(bytewise, quoted=True))
+        return exp.and_(same, exp.Between(this=value, low=low, high=high))
 
     def _is_bounded(self) -> bool:
         """Staged values sort as the target's do: in a wider type of the target's 10 stands before 9.
@@ -271,7 +276,7 @@ def literal(value: object) -> exp.Expr | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, str):
-        return text(value)
+        return None if Generator.SENTINEL_LINE_BREAK in value else text(value)  # would be rendered as a line break
     return number(value) if isinstance(value, int) else None
 
 

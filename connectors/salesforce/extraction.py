@@ -128,9 +128,11 @@ class SalesforceExtraction:
 
 
 def require_asked_for(stream: StreamSchema, window: Window, rows: pa.RecordBatch) -> None:
-    """COMPLETE-WINDOW: an answer to an earlier question, which has its own right count, is not taken for this one's.
+    """COMPLETE-WINDOW: an answer to an earlier question has a right count of its own; a row from before the window
+    gives it away. One whose every row lies in the overlap is not noticed here.
 
-    Only the lower bound tells: a cursor moves upwards alone, so a record may have left the window while it was read.
+    Only the lower bound tells, to the second, for stamps may be shown without their fraction: a record may have left
+    the window upwards while it was read.
 
     Raises:
         DataError: a row was changed before the window begins, so that no answer to it holds the row.
@@ -140,7 +142,7 @@ def require_asked_for(stream: StreamSchema, window: Window, rows: pa.RecordBatch
     if window.low is None or stream.cursor not in rows.schema.names:
         return
     least = pc.min(rows.column(stream.cursor)).as_py()
-    if least is not None and least < window.low:
+    if least is not None and least < window.low.replace(microsecond=0):
         cause = f"COMPLETE-WINDOW: a row of {least} came, the window begins at {window.low}: another query's answer"
         raise DataError("read window", stream.name, cause, "run again; if it stays, look for a proxy that caches")
 
