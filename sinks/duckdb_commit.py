@@ -22,7 +22,8 @@ from syncline.sinks.warehouse import CommitCounts, CommitUnit, Comparison, Mark,
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What is known of a staged table: is a key staged twice, how many rows may be compared at once, where keys lie."""
+    """What is known of a staged table. ``duplicated``: a key is staged twice; ``compare_rows_max``: how many rows may
+    be compared at once (BOUNDED)."""
 
     run_id: str
     duplicated: bool

@@ -89,11 +89,9 @@ class SliceWriter:
             table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
             table = table if table.schema.equals(self._landed) else table.cast(self._landed)
             size_bytes = table.nbytes  # looks at every column's offsets: not twice for the same rows
-            if size_bytes <= ROW_GROUP_BYTES and len(batches := table.to_batches(max_chunksize=BATCH_ROWS_MAX)) == 1:
-                self._gather(batches[0], size_bytes)
-                return
-            for batch in table.to_batches(max_chunksize=_rows_per_group(table.num_rows, size_bytes)):
-                self._gather(batch, batch.nbytes)
+            batches = table.to_batches(max_chunksize=_rows_per_group(table.num_rows, size_bytes))
+            for batch in batches:
+                self._gather(batch, size_bytes if len(batches) == 1 else batch.nbytes)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

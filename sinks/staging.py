@@ -28,8 +28,8 @@ DIGEST_COLUMN = "_syncline_digest"
 
 STAGING_NAME_BYTES_MAX = 120
 
-BOUNDED = (pa.string(), pa.int64())
-"""Types of keys whose literals sort as their values do; ``match.literal`` knows no others."""
+RANGED = (pa.string(), pa.int64())
+"""Types of keys that a literal range can be drawn on (``match.literal``): their literals sort as their values do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +91,12 @@ def drops(plan: TablePlan, dialect: Dialect) -> list[str]:
 
 
 def count_rows(plan: TablePlan, dialect: Dialect) -> str:
-    """One row: staged rows, those of an incomplete key, the least and the largest first key if of ``BOUNDED``."""
+    """One row: staged rows, those of an incomplete key, the least and the largest first key if ``RANGED``."""
     incomplete: exp.Condition = exp.false()
     first: exp.Expr = exp.null()
     if plan.key:
         incomplete = exp.or_(*(column(name).is_(exp.null()) for name in plan.key))
-        if lattice.canonical(plan.columns.field(plan.key[0]).type) in BOUNDED:
+        if lattice.canonical(plan.columns.field(plan.key[0]).type) in RANGED:
             first = column(plan.key[0])
     query = fill(
         "SELECT COUNT(*), COUNT(*) FILTER (WHERE :incomplete), MIN(:first), MAX(:first) FROM staged",

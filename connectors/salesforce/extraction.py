@@ -107,7 +107,7 @@ class SalesforceExtraction:
             yield from self._log.read(window_of(slice), self._now(), self._told)
             return
         for rows in self._bulk.read(slice) if slice.params["api"] == BULK else self._by_rest(slice):
-            require_asked_for(self._stream, self._window, rows)
+            require_within(self._stream, self._window, rows)
             yield from self._shape.batches(rows)
 
     def close(self, outcome: Outcome, left: Json | None = None) -> None:
@@ -127,7 +127,7 @@ class SalesforceExtraction:
         return Slice(f"rest-{label(window)}", {"api": REST, **bounds(window)})
 
 
-def require_asked_for(stream: StreamSchema, window: Window, rows: pa.RecordBatch) -> None:
+def require_within(stream: StreamSchema, window: Window, rows: pa.RecordBatch) -> None:
     """COMPLETE-WINDOW: an answer to an earlier question has a right count of its own; a row from before the window
     gives it away. One whose every row lies in the overlap is not noticed here.
 

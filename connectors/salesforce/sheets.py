@@ -28,8 +28,7 @@ BLOCK_BYTES: Final = 1 << 19
 BLOCK_BYTES_MAX: Final = 1 << 28
 """A row must fit a block; the widest row of 800 fields stays far below this."""
 JOINED_BYTES: Final = 8 * BLOCK_BYTES
-"""Of blocks whose rows go on as one batch: what is done with a batch costs more than joining a thousand rows to others.
-"""
+"""How much goes on as one batch: what is done with each costs more than joining a block's thousand rows to others."""
 
 _COLUMN: Final = re.compile(r"In CSV column #(\d+)")
 
