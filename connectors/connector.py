@@ -101,6 +101,7 @@ class Slice:
     ``params`` is JSON, opaque to everyone but the connector. ``rows_expected`` is what the source announced, if it did.
     Slices that are parts of one result at the source name it in ``result``; ``result_rows`` is the source's own count
     of that result, which all its slices add up to, those that an earlier run read among them (COUNTED-HOPS).
+    ``last`` slices are read once those yielded before them have landed, as slices of tombstones are.
     """
 
     id: str
@@ -109,6 +110,7 @@ class Slice:
     rows_expected: int | None = None
     result: str | None = None
     result_rows: int | None = None
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +167,9 @@ class Extraction(Protocol):
     def slices(self, resume: Json | None, remember: Callable[[Json], None]) -> Iterator[Slice]:
         """Yields every slice of the window once, each as soon as it can be read.
 
-        A slice of tombstones is read once the slices yielded before it have landed, and may be read again when all have
-        been: only a log that is read after the records tells of those that were gone by then.
+        A slice of tombstones, or one that is ``last``, is read once the slices yielded before it have landed, and may
+        be read again when all have been: only a log that is read after the records tells of those that were gone by
+        then, and only a range that is read after the others holds what was edited into it.
 
         ``remember`` is called, before anything else happens, with JSON that identifies whatever was created at the
         source (a job id); a later run passes it back as ``resume`` and gets the same slices, or, if the source no

@@ -25,6 +25,7 @@ class LandedSlice:
     known: bytes | None
     cursor_least: datetime | None = None
     cursor_largest: datetime | None = None
+    last: bool = False
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -37,6 +38,7 @@ class LandedSlice:
             "known": None if self.known is None else base64.b64encode(self.known).decode(),
             "cursor_least": text_of(self.cursor_least),
             "cursor_largest": text_of(self.cursor_largest),
+            "last": self.last,
         }
 
     @staticmethod
@@ -51,6 +53,7 @@ class LandedSlice:
             known=None if document["known"] is None else base64.b64decode(document["known"]),
             cursor_least=instant_of(document["cursor_least"]),
             cursor_largest=instant_of(document["cursor_largest"]),
+            last=document.get("last", False),
         )
 
 

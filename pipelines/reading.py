@@ -145,12 +145,12 @@ class Reading:
             for slice in extraction.slices(self.checkpoint.token, self.remember_token):
                 self.check()
                 asked[slice.id] = slice
-                if slice.kind == "tombstones":
+                if slice.last or slice.kind == "tombstones":
                     pending = self.settle(pending, at_most=0)
                 if slice.id in self.checkpoint.slices:
                     continue
                 if slice.kind == "records":
-                    self.outdate_tombstones()
+                    self.outdate_last()
                 pending.add(begin(slice))
                 pending = self.settle(pending, at_most=waiting_max)
             self.settle(pending, at_most=0)
@@ -163,15 +163,16 @@ class Reading:
             self.context.seams.wait(pending)
         check_results(self.name, asked.values(), self.checkpoint.slices)
 
-    def outdate_tombstones(self) -> None:
+    def outdate_last(self) -> None:
         """Tombstones are right beside the records that stood when they were read, or earlier: those that an earlier run
-        landed may lack what was purged before this one reads the records. They are read again."""
+        landed may lack what was purged before this one reads the records; and a last slice, what was edited into it.
+        They are read again."""
         with self.lock:
             landed = self.checkpoint.slices
             left = {
                 name: landed[name]
                 for name in self.earlier - self.outdated.keys()
-                if name in landed and landed[name].kind == "tombstones"
+                if name in landed and (landed[name].last or landed[name].kind == "tombstones")
             }
             if left:
                 self.outdated |= left
@@ -183,7 +184,7 @@ class Reading:
         superseded = self.checkpoint.slices.keys() - asked
         records = {name for name, each in self.checkpoint.slices.items() if each.kind == "records"}
         if superseded & records or not records:
-            self.outdate_tombstones()
+            self.outdate_last()
         with self.lock:
             if superseded:
                 self.drop(asked)

@@ -130,6 +130,7 @@ class Sieve:
             known=self.overlap.packed(),
             cursor_least=self.least,
             cursor_largest=self.largest,
+            last=slice.last,
         )
 
 

@@ -1,90 +1,63 @@
 """A window read by Bulk API 2.0: jobs, and their result pages as slices (VALUE-RESUME).
 
-The window is a list of parts, one job each; it starts as one part, and a job that fails for its size is split in two.
-What identifies the jobs is remembered the moment each one exists, so a killed run leaves none behind: the next run goes
-on with them if they answer the same query, and removes them otherwise.
+The window is a list of parts, one job each: one part, or as many as its rows ask for (``cuts``). A job that fails for
+its size is split in two; what Bulk refuses goes to REST. What identifies the jobs is remembered the moment each one
+exists, so a killed run leaves none behind: the next run goes on with them if they answer the same query, and removes
+them otherwise.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from threading import Lock
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 
 from syncline.connectors.connector import Json, Outcome, Slice, StreamSchema, Window
-from syncline.connectors.errors import CountMismatch, DataError, Transient
-from syncline.connectors.salesforce.body import Body
+from syncline.connectors.errors import Transient
+from syncline.connectors.salesforce.cuts import Cuts
 from syncline.connectors.salesforce.faults import Refused
 from syncline.connectors.salesforce.jobs import Ended, Jobs, NotByBulk, Stuck
-from syncline.connectors.salesforce.results import HINT, LOCATOR_HEADER, PageReader, Pages, announced_rows
+from syncline.connectors.salesforce.listing import Listing, Tally
+from syncline.connectors.salesforce.results import PageReader, Pages
+from syncline.connectors.salesforce.settings import Settings
 from syncline.connectors.salesforce.shape import Shape
 from syncline.connectors.salesforce.soql import fits_url, select
 from syncline.connectors.salesforce.spans import bounds, halves, tiles, window_from
 from syncline.connectors.salesforce.transport import Call, Transport
 
-PARTS_MAX: Final = 16
+JOBS_AHEAD: Final = 3
+"""Jobs that the org has at once: while one is waited for, it works at those that follow."""
+SPLITS_MAX: Final = 15
 RESTARTS_MAX: Final = 2
 """How often a job that cannot be split, or was aborted by somebody, is made anew."""
-OPENED_MAX: Final = 4
-LINKS_MAX: Final = 100_000
-RESULT_PAGES_SINCE: Final = 58.0
-LAST_LOCATOR: Final = "null"
+SLICES_MIN: Final = 32
+"""As long as there are fewer slices, each is one page: enough for the threads or workers that share them."""
+SLICE_VALUES_MAX: Final = 32_000_000
+"""Rows times columns of a slice of several pages. A slice becomes a file, and the practice org's Accounts land as some
+3 bytes a value: about 100 MB, the least that Snowflake advises for a file to be copied (Snowflake guide, file sizing).
+"""
 
 
 @dataclass(slots=True)
 class Part:
-    """A piece of the window and its job. ``rows`` is known once the job has ended."""
+    """A piece of the window and its job. ``rows`` is known once the job has ended. ``pages`` of its result make a
+    slice, ``None`` before they are known. ``refused`` is why it is read by REST, empty where others' being read so is.
+    """
 
     window: Window
     query: str
     job: str | None = None
     rows: int | None = None
     running: bool = True
-    by_rest: bool = False
-
-
-class Tally:
-    """The rows of one job, page by page, against the job's own count (COUNTED-HOPS); whoever is last checks."""
-
-    def __init__(self, object: str, job: str, announced: int | None) -> None:
-        self._object = f"{object}, job {job}"
-        self._announced = announced
-        self._rows: dict[str, int] = {}
-        self._names: set[str] = set()
-        self._complete = False
-        self._lock = Lock()
-
-    def expect(self, name: str) -> None:
-        with self._lock:
-            self._names.add(name)
-
-    def close_list(self) -> None:
-        """Every page is known by now."""
-        with self._lock:
-            self._complete = True
-            self._check()
-
-    def add(self, name: str, rows: int) -> None:
-        with self._lock:
-            self._rows[name] = rows
-            self._check()
-
-    def _check(self) -> None:
-        if self._announced is None or not self._complete or self._names - self._rows.keys():
-            return
-        total = sum(self._rows[name] for name in self._names)
-        if total != self._announced:
-            cause = f"COUNTED-HOPS: the job announced {self._announced} rows, its {len(self._names)} pages hold {total}"
-            raise CountMismatch("read Bulk result", self._object, cause, HINT)
+    pages: int | None = None
+    refused: str | None = None
 
 
 class BulkReading:
-    """One window of one stream by Bulk. ``slices`` from one thread; ``read`` from many."""
+    """One window of one stream by Bulk; ``rows`` as ``plan`` counted. ``slices`` by one thread, ``read`` by many."""
 
     def __init__(
         self,
@@ -93,83 +66,100 @@ class BulkReading:
         shape: Shape,
         window: Window,
         *,
-        page_rows: int,
-        deadline_s: float,
-        earliest: datetime,
+        settings: Settings,
+        cuts: Cuts,
+        rows: int | None,
     ) -> None:
         self._transport = transport
         self._stream = stream
         self._shape = shape
         self._window = window
-        self._page_rows = page_rows
-        self._earliest = earliest
-        self._jobs = Jobs(transport, stream.name, deadline_s)
+        self._settings = settings
+        self._cuts = cuts
+        self._rows = rows
+        self._jobs = Jobs(transport, stream.name, settings.job_deadline_s)
         self.pages = Pages()
         self._reader = PageReader(transport, shape, self.pages)
+        self._listing = Listing(transport, stream.name, self._jobs, self._reader, settings.page_rows)
         self._parts: list[Part] = []
+        self._splits = SPLITS_MAX
         self._tallies: dict[str, Tally] = {}
-        self._opened: dict[str, tuple[Mapping[str, str], Body]] = {}
-        self._lock = Lock()
 
     @property
     def rows(self) -> int | None:
         """The jobs' own count, once all have ended and none is left to REST."""
-        counts = [part.rows for part in self._parts if not part.by_rest]
+        counts = [part.rows for part in self._parts if part.refused is None]
         if len(counts) < len(self._parts) or not counts:
             return None
         return None if None in counts else sum(count or 0 for count in counts)
 
     def slices(
-        self, resume: Json | None, remember: Callable[[Json], None], by_rest: Callable[[Window, str], Iterator[Slice]]
+        self, resume: Json | None, remember: Callable[[Json], None], by_rest: Callable[[Window, str], Slice]
     ) -> Iterator[Slice]:
         """Every page of every part; a part that Bulk refuses comes from ``by_rest`` with the reason."""
-        self._parts = self._resumed(resume)
+        self._parts = self._resumed(resume) or self._fresh(self._window, self._rows, self._settings.part_rows)
         restarts, index = RESTARTS_MAX, 0
         while index < len(self._parts):
             part = self._parts[index]
-            try:
-                ended = self._run(part, remember)
-            except NotByBulk as verdict:
-                part.by_rest = True
-                yield from by_rest(part.window, str(verdict))
+            if part.refused is None and self._follows_rest(index):
+                part.refused = ""
+            if part.refused is not None:
+                yield by_rest(part.window, part.refused)
                 index += 1
+                continue
+            try:
+                self._begin(index, remember)
+                ended = self._wait(part, remember)
+            except NotByBulk as verdict:
+                self._leave_to_rest(index, str(verdict))
+                remember(self._token())
                 continue
             if ended.state == "JobComplete":
                 part.rows = ended.rows
-                yield from self._slices_of(part)
+                yield from self._slices_of(part, remember)
                 index += 1
                 continue
             restarts -= self._recover(index, ended, restarts)
             remember(self._token())
 
     def read(self, slice: Slice) -> Iterator[pa.RecordBatch]:
-        path, rows_read = str(slice.params["path"]), 0
-        with self._lock:
-            opened = self._opened.pop(path, None)
-        for rows in self._reader.read(path, opened):
-            rows_read += rows.num_rows
-            yield rows
         tally = self._tallies.get(str(slice.params["job"]))
-        if tally is not None:
-            tally.add(path, rows_read)
+        for path in slice.params["paths"]:
+            rows_read = 0
+            for rows in self._reader.read(path, self._listing.take(path)):
+                rows_read += rows.num_rows
+                yield rows
+            if tally is not None:
+                tally.add(path, rows_read)
 
     def close(self, outcome: Outcome, left: Json | None = None) -> None:
         for job, version in _jobs_of(left):
             self._jobs.remove(job, running=False, version=version)
-        with self._lock:
-            opened, self._opened = list(self._opened.values()), {}
-        for _, body in opened:
-            body.close()
+        self._listing.close()
         if outcome == "kept":
             return
         for part in self._parts:
             if part.job is not None:
                 self._jobs.remove(part.job, part.running)
 
-    def _run(self, part: Part, remember: Callable[[Json], None]) -> Ended:
-        if part.job is None:
-            part.job, part.running = self._jobs.create(part.query), True
+    # Jobs
+
+    def _begin(self, index: int, remember: Callable[[Json], None]) -> None:
+        """Makes the job of this part and those of the next ones: the last part's not before all others have ended."""
+        for place in range(index, min(index + JOBS_AHEAD, len(self._parts))):
+            part, ahead = self._parts[place], place > index
+            if part.job is not None or part.refused is not None or (ahead and self._is_last(part)):
+                continue
+            try:
+                part.job, part.running = self._jobs.create(part.query), True
+            except NotByBulk:
+                if ahead:
+                    return  # said again when it is its turn
+                raise
             remember(self._token())
+
+    def _wait(self, part: Part, remember: Callable[[Json], None]) -> Ended:
+        assert part.job is not None
         try:
             ended = self._jobs.wait(part.job)
         except Stuck:
@@ -184,14 +174,31 @@ class BulkReading:
             raise NotByBulk(ended.message)
         return ended
 
+    def _is_last(self, part: Part) -> bool:
+        return self._cuts.is_last(part.window, self._window)
+
+    def _follows_rest(self, index: int) -> bool:
+        """Whether the part is the last and others were handed out to be read by REST, later than a job made now."""
+        return self._is_last(self._parts[index]) and any(part.refused is not None for part in self._parts[:index])
+
+    def _leave_to_rest(self, index: int, reason: str) -> None:
+        part = self._parts[index]
+        rows = self._rows if part.window == self._window else None
+        parts = self._fresh(part.window, rows, self._settings.rest_part_rows)
+        for each in parts:
+            each.refused = reason
+        self._parts[index : index + 1] = parts
+
     def _recover(self, index: int, ended: Ended, restarts: int) -> int:
         """Splits a failed part, or makes its job anew; returns how many restarts that took."""
         part = self._parts[index]
         assert part.job is not None
         self._jobs.remove(part.job, running=False)
         job, part.job = part.job, None
-        split = halves(part.window, self._earliest) if self._stream.cursor and ended.state == "Failed" else None
-        if split and len(self._parts) < PARTS_MAX:
+        failed = self._stream.cursor and ended.state == "Failed"
+        split = halves(part.window, self._cuts.earliest) if failed else None
+        if split and self._splits > 0:
+            self._splits -= 1
             self._parts[index : index + 1] = [self._part(window) for window in split]
             return 0
         if restarts > 0:
@@ -218,76 +225,61 @@ class BulkReading:
 
     # Pages
 
-    def _slices_of(self, part: Part) -> Iterator[Slice]:
+    def _slices_of(self, part: Part, remember: Callable[[Json], None]) -> Iterator[Slice]:
         assert part.job is not None
         if part.rows == 0:
             return
         tally = self._tallies[part.job] = Tally(self._stream.name, part.job, part.rows)
-        one_page = part.rows is not None and part.rows <= self._page_rows
-        links = None if one_page else self._links(part.job)
-        for path, rows in self._serial(part.job) if links is None else ((link, None) for link in links):
-            tally.expect(path)
-            params = {"api": "bulk", "job": part.job, "path": path}
+        for pages in self._pages(part, part.job, remember):
+            paths = [path for path, _ in pages]
+            for path in paths:
+                tally.expect(path)
+            known = [rows for _, rows in pages if rows is not None]
             yield Slice(
-                f"{part.job}-{_short(path)}", params, rows_expected=rows, result=part.job, result_rows=part.rows
+                f"{part.job}-{_short(paths)}",
+                {"api": "bulk", "job": part.job, "paths": paths, **bounds(part.window)},
+                rows_expected=sum(known) if len(known) == len(pages) else None,
+                result=part.job,
+                result_rows=part.rows,
             )
         tally.close_list()
 
-    def _links(self, job: str) -> Iterator[str] | None:
-        """The pages by ``/resultPages``, five at a time; ``None`` where the API has no such thing."""
-        if float(self._transport.api_version) < RESULT_PAGES_SINCE:
-            return None
-        first = self._jobs.path(job, "resultPages")
-        try:
-            answer = self._transport.fetch_json(Call("list Bulk pages", f"{self._stream.name}, job {job}", first))
-        except Refused:
-            return None
-        return self._follow(job, answer)
+    def _pages(
+        self, part: Part, job: str, remember: Callable[[Json], None]
+    ) -> Iterator[Sequence[tuple[str, int | None]]]:
+        """The pages that make each slice, with their rows where they are known beforehand."""
+        one_page = part.rows is not None and part.rows <= self._settings.page_rows
+        links = None if one_page else self._listing.links(job)
+        if links is None:
+            for page in self._listing.serial(job):
+                yield [page]
+            return
+        group: list[tuple[str, int | None]] = []
+        for link in links:
+            if part.pages is None:
+                part.pages = self._pages_per_slice(part, link)
+                if part.pages > 1:
+                    remember(self._token())
+            group.append((link, None))
+            if len(group) == part.pages:
+                yield group
+                group = []
+        if group:
+            yield group
 
-    def _follow(self, job: str, answer: Mapping[str, Any]) -> Iterator[str]:
-        object, seen = f"{self._stream.name}, job {job}", set[str]()
-        while True:
-            # The guide spells both keys in two ways.
-            for page in answer.get("resultPages") or answer.get("resultpages") or ():
-                link = _require_path(object, page["resultUrl"])
-                if link in seen or len(seen) >= LINKS_MAX:
-                    raise DataError("list Bulk pages", object, f"the list names {link} twice or does not end", HINT)
-                seen.add(link)
-                yield link
-            further = answer.get("nextRecordsUrl") or answer.get("nextRecordUrl")
-            if answer.get("done", not further):
-                return
-            if not further or further in seen:
-                raise DataError("list Bulk pages", object, "the list is not done and names no further part", HINT)
-            seen.add(further)
-            answer = self._transport.fetch_json(Call("list Bulk pages", object, _require_path(object, further)))
+    def _pages_per_slice(self, part: Part, first: str) -> int:
+        """The list of pages does not say what they hold; the first one does, and the others hold as much."""
+        rows = max(part.rows or 0, self._rows or 0)
+        slice_rows = min(rows // SLICES_MIN, SLICE_VALUES_MAX // len(self._shape.fields))
+        if slice_rows <= self._settings.page_rows:
+            return 1
+        _, page_rows = self._listing.open(first)
+        return max(1, slice_rows // max(1, page_rows))
 
-    def _serial(self, job: str) -> Iterator[tuple[str, int]]:
-        """Page after page by locator. Each answer stays open, unread, for whoever reads the slice."""
-        results, locators = self._jobs.path(job, "results"), set[str]()
-        path = f"{results}?maxRecords={self._page_rows}"
-        while True:
-            headers, body = self._reader.open(path)
-            rows, locator = announced_rows(headers, path), headers.get(LOCATOR_HEADER)
-            self._keep_open(path, headers, body)
-            yield path, rows
-            if locator == LAST_LOCATOR:
-                return
-            if not locator or locator in locators:
-                cause = f"the page's {LOCATOR_HEADER} is {locator!r}: missing, or that of an earlier page"
-                raise DataError("read Bulk page", f"{self._stream.name}, {path}", cause, HINT)
-            locators.add(locator)
-            path = f"{results}?maxRecords={self._page_rows}&locator={locator}"
+    # Parts, as they begin and as they are remembered
 
-    def _keep_open(self, path: str, headers: Mapping[str, str], body: Body) -> None:
-        with self._lock:
-            self._opened[path] = (headers, body)
-            oldest = next(iter(self._opened)) if len(self._opened) > OPENED_MAX else None
-            dropped = self._opened.pop(oldest) if oldest is not None else None
-        if dropped is not None:
-            dropped[1].close()
-
-    # Resume
+    def _fresh(self, window: Window, rows: int | None, part_rows: int) -> list[Part]:
+        return [self._part(each) for each in self._cuts.parts(window, rows, part_rows)]
 
     def _part(self, window: Window) -> Part:
         return Part(window, select(self._stream, self._shape.fields, window))
@@ -297,25 +289,38 @@ class BulkReading:
         return {
             "api": "bulk",
             "version": self._transport.api_version,
-            "page_rows": self._page_rows,
-            "parts": [{**bounds(part.window), "query": part.query, "job": part.job} for part in self._parts],
+            "page_rows": self._settings.page_rows,
+            "parts": [
+                {
+                    **bounds(part.window),
+                    "query": _short([part.query]),
+                    "job": part.job,
+                    "pages": part.pages,
+                    "refused": part.refused,
+                }
+                for part in self._parts
+            ],
         }
 
-    def _resumed(self, resume: Json | None) -> list[Part]:
-        """The remembered parts if they are this very window and their jobs are still there; else one new part."""
+    def _resumed(self, resume: Json | None) -> list[Part] | None:
+        """The remembered parts if they are this very window and their jobs are still there; the jobs are removed
+        otherwise."""
         if not isinstance(resume, dict) or resume.get("api") != "bulk":
-            return [self._part(self._window)]
-        parts = [Part(window_from(each), each["query"], each["job"]) for each in resume["parts"]]
-        same = resume["version"] == self._transport.api_version and resume["page_rows"] == self._page_rows
-        if same and self._are_ours(parts) and self._are_there(parts):
+            return None
+        same = (resume["version"], resume["page_rows"]) == (self._transport.api_version, self._settings.page_rows)
+        if same and (parts := self._ours(resume["parts"])) and self._are_there(parts):
             return parts
         for job, version in _jobs_of(resume):
             self._jobs.remove(job, running=True, version=version)
-        return [self._part(self._window)]
+        return None
 
-    def _are_ours(self, parts: Sequence[Part]) -> bool:
-        whole = tiles(self._window, (part.window for part in parts))
-        return whole and all(part.query == self._part(part.window).query for part in parts)
+    def _ours(self, remembered: Sequence[Json]) -> list[Part] | None:
+        parts = [self._part(window_from(each)) for each in remembered]
+        for part, each in zip(parts, remembered, strict=True):
+            if each["query"] != _short([part.query]):
+                return None
+            part.job, part.pages, part.refused = each["job"], each["pages"], each["refused"]
+        return parts if tiles(self._window, (part.window for part in parts)) else None
 
     def _are_there(self, parts: Sequence[Part]) -> bool:
         return all(part.job is None or self._jobs.look(part.job) not in (None, "Failed", "Aborted") for part in parts)
@@ -328,12 +333,6 @@ def _jobs_of(token: Json | None) -> list[tuple[str, str]]:
     return [(part["job"], token["version"]) for part in token["parts"] if part["job"] is not None]
 
 
-def _require_path(object: str, link: str) -> str:
-    if not link.startswith("/services/") or "//" in link.partition("?")[0]:
-        raise DataError("list Bulk pages", object, f"a page's address is not a path of this org: {link[:100]}", HINT)
-    return link
-
-
-def _short(path: str) -> str:
-    """A name for a page that depends on nothing but what it is asked with."""
-    return hashlib.sha256(path.encode()).hexdigest()[:12]
+def _short(texts: Sequence[str]) -> str:
+    """A name that depends on nothing but what is asked."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]

@@ -29,9 +29,10 @@ from syncline.connectors.errors import ConfigError, DataError
 from syncline.connectors.finding import Finding
 from syncline.connectors.recipe import Recipe
 from syncline.connectors.salesforce.bulk import BulkReading
+from syncline.connectors.salesforce.cuts import Cuts
 from syncline.connectors.salesforce.deletes import KEY, MISSED, DeleteLog
 from syncline.connectors.salesforce.departures import Departures
-from syncline.connectors.salesforce.describe import Described, Facts, describe_objects
+from syncline.connectors.salesforce.describe import CURSORS, Described, Facts, describe_objects
 from syncline.connectors.salesforce.extraction import BULK, REST, SalesforceExtraction, is_empty
 from syncline.connectors.salesforce.faults import Faulted, Refused
 from syncline.connectors.salesforce.looks import Looks
@@ -129,7 +130,7 @@ class Salesforce:
     def plan(self, stream: StreamSchema, window: Window) -> SalesforceExtraction:
         facts = self._facts(stream.name)
         rows, told = self._looks.at(stream, window) or (self._count(stream, window), None)
-        narrow = fits_url(select(stream, Shape.of(stream, facts).fields, window))
+        narrow = self._is_narrow(stream, Shape.of(stream, facts), window)
         return self._extraction(stream, window, facts, self._road(rows, narrow, facts), rows, told)
 
     def look(self, windows: Sequence[tuple[StreamSchema, Window]]) -> None:
@@ -169,7 +170,7 @@ class Salesforce:
     ) -> SalesforceExtraction:
         transport, notes, shape = self._open(), Notes(), Shape.of(stream, facts)
         query = select(stream, shape.fields, window)
-        narrow = fits_url(query)
+        narrow = self._is_narrow(stream, shape, window)
         log = self._log(transport, stream, window, facts, notes)
         left = Departures.of(transport, stream, window, notes, EARLIEST)
         groups = 1 if narrow else len(groups_of(stream, shape.fields, facts.stamp, window)) if api == REST else 0
@@ -183,15 +184,8 @@ class Salesforce:
                 return RestReading(transport, stream, shape, notes, EARLIEST)
             return WideReading(transport, stream, shape, notes, facts.stamp, window)
 
-        bulk = BulkReading(
-            transport,
-            stream,
-            shape,
-            window,
-            page_rows=self.settings.page_rows,
-            deadline_s=self.settings.job_deadline_s,
-            earliest=EARLIEST,
-        )
+        cuts = self._cuts(transport, stream, window)
+        bulk = BulkReading(transport, stream, shape, window, settings=self.settings, cuts=cuts, rows=rows)
         now = self._clock(window)
         return SalesforceExtraction(
             stream,
@@ -200,7 +194,9 @@ class Salesforce:
             forecast,
             notes,
             rest=rest,
+            rest_part_rows=self.settings.rest_part_rows,
             bulk=bulk,
+            cuts=cuts,
             log=log,
             told=told,
             departures=left,
@@ -280,6 +276,22 @@ class Salesforce:
             return self.settings.api
         many = rows is None or rows >= self.settings.bulk_rows_min
         return BULK if many or not narrow else REST
+
+    def _cuts(self, transport: Transport, stream: StreamSchema, window: Window) -> Cuts:
+        """Only the platform's own stamps are sure to move forward with each edit, if they move."""
+        query = Query(transport, Notes())
+        horizon = self._clock(window) - timedelta(seconds=self.settings.settling_lag_s)
+        return Cuts(
+            (lambda part: query.count(stream, part)) if stream.cursor in CURSORS else None,
+            transport.seams.pool,
+            EARLIEST,
+            horizon,
+        )
+
+    @staticmethod
+    def _is_narrow(stream: StreamSchema, shape: Shape, window: Window) -> bool:
+        """Whether the query fits an address, also with the two bounds that a part of the window has."""
+        return fits_url(select(stream, shape.fields, Window(window.low or EARLIEST, window.high)))
 
     def _calls(self, api: str, rows: int | None, groups: int) -> int:
         if api == REST:

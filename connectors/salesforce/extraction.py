@@ -16,11 +16,12 @@ import pyarrow as pa
 from syncline.connectors.connector import Batch, Forecast, Json, Outcome, Slice, StreamSchema, Window
 from syncline.connectors.errors import DataError
 from syncline.connectors.salesforce.bulk import BulkReading
+from syncline.connectors.salesforce.cuts import Cuts
 from syncline.connectors.salesforce.deletes import DeleteLog
 from syncline.connectors.salesforce.departures import LEFT, Departures
 from syncline.connectors.salesforce.rest import Notes, RestReading
 from syncline.connectors.salesforce.shape import Shape
-from syncline.connectors.salesforce.spans import bounds, label, window_of
+from syncline.connectors.salesforce.spans import bounds, label, tiles, window_from, window_of
 from syncline.connectors.salesforce.wide import WideReading
 
 BULK: Final = "bulk"
@@ -43,7 +44,9 @@ class SalesforceExtraction:
         notes: Notes,
         *,
         rest: Callable[[], RestReading | WideReading],
+        rest_part_rows: int,
         bulk: BulkReading,
+        cuts: Cuts,
         log: DeleteLog | None,
         told: Json | None,
         departures: Departures | None,
@@ -56,7 +59,9 @@ class SalesforceExtraction:
         self._notes = notes
         self._make_rest = rest
         self._rest: RestReading | WideReading | None = None
+        self._rest_part_rows = rest_part_rows
         self._bulk = bulk
+        self._cuts = cuts
         self._log = log
         self._told = told
         self._departures = departures
@@ -84,16 +89,17 @@ class SalesforceExtraction:
         empty = begun_by is None and is_empty(self._window, self._forecast.rows)
         if not empty:
             self._told = None
+        parts: Sequence[Window] = ()
         if not by_bulk and not empty:
             self._forecast = replace(self._forecast, api=REST)
-            remember({"api": REST})
+            parts = self._rest_parts(resume)
+            remember({"api": REST, "parts": [bounds(part) for part in parts]})
         if self._departures is not None:
             # Before the rows: of two states with one stamp the later sequence number wins, and that is the row.
             yield self._departures.slice(self._window)
         if by_bulk and not empty:
             yield from self._bulk.slices(resume, remember, self._instead)
-        elif not empty:
-            yield self._rest_slice(self._window)
+        yield from (self._rest_slice(part) for part in parts)
         if self._log is not None:
             yield self._log.slice(self._window)
 
@@ -107,16 +113,25 @@ class SalesforceExtraction:
             yield from self._log.read(window_of(slice), self._now(), self._told)
             return
         for rows in self._bulk.read(slice) if slice.params["api"] == BULK else self._by_rest(slice):
-            require_within(self._stream, self._window, rows)
+            require_within(self._stream, window_of(slice), self._cuts.horizon, rows)
             yield from self._shape.batches(rows)
 
     def close(self, outcome: Outcome, left: Json | None = None) -> None:
         self._bulk.close(outcome, left)
 
-    def _instead(self, window: Window, reason: str) -> Iterator[Slice]:
-        self._notes.say(f"{self._stream.name} was read by REST, for Bulk refused it: {reason}")
+    def _instead(self, window: Window, reason: str) -> Slice:
+        if reason:
+            self._notes.say(f"{self._stream.name} was read by REST, for Bulk refused it: {reason}")
         self._forecast = replace(self._forecast, api=REST)
-        yield self._rest_slice(window)
+        return self._rest_slice(window)
+
+    def _rest_parts(self, resume: Json | None) -> Sequence[Window]:
+        """The parts of a reading that goes on are those that it began with: its slices are named after them."""
+        if isinstance(resume, dict):
+            parts = [window_from(each) for each in resume.get("parts", [bounds(self._window)])]
+            if tiles(self._window, parts):
+                return parts
+        return self._cuts.parts(self._window, self._forecast.rows, self._rest_part_rows)
 
     def _by_rest(self, slice: Slice) -> Iterator[pa.RecordBatch]:
         if self._rest is None:
@@ -124,27 +139,33 @@ class SalesforceExtraction:
         return self._rest.read(window_of(slice))
 
     def _rest_slice(self, window: Window) -> Slice:
-        return Slice(f"rest-{label(window)}", {"api": REST, **bounds(window)})
+        last = self._cuts.is_last(window, self._window)
+        return Slice(f"rest-{label(window)}", {"api": REST, **bounds(window)}, last=last)
 
 
-def require_within(stream: StreamSchema, window: Window, rows: pa.RecordBatch) -> None:
-    """COMPLETE-WINDOW: an answer to an earlier question has a right count of its own; a row from before the window
-    gives it away. One whose every row lies in the overlap is not noticed here.
+def require_within(stream: StreamSchema, part: Window, horizon: datetime, rows: pa.RecordBatch) -> None:
+    """COMPLETE-WINDOW: an answer to another question has a right count of its own; a row from before the part gives it
+    away, and one from above it that no edit has moved there meanwhile: edits move a record beyond the horizon. An
+    answer to an earlier increment whose every row lies in the overlap is not noticed here.
 
-    Only the lower bound tells, to the second, for stamps may be shown without their fraction: a record may have left
-    the window upwards while it was read.
+    To the second, for stamps may be shown without their fraction.
 
     Raises:
-        DataError: a row was changed before the window begins, so that no answer to it holds the row.
+        DataError: no answer to the part's query holds the row.
     """
     import pyarrow.compute as pc
 
-    if window.low is None or stream.cursor not in rows.schema.names:
+    if stream.cursor not in rows.schema.names:
         return
-    least = pc.min(rows.column(stream.cursor)).as_py()
-    if least is not None and least < window.low.replace(microsecond=0):
-        cause = f"COMPLETE-WINDOW: a row of {least} came, the window begins at {window.low}: another query's answer"
-        raise DataError("read window", stream.name, cause, "run again; if it stays, look for a proxy that caches")
+    stamps, low = rows.column(stream.cursor), part.low.replace(microsecond=0) if part.low else None
+    found = pc.min_max(stamps).as_py()
+    if found["min"] is None or ((low is None or found["min"] >= low) and found["max"] < part.high):
+        return
+    settled = horizon.replace(microsecond=0)
+    for odd in pc.unique(stamps).drop_null().to_pylist():
+        if (low is not None and odd < low) or part.high <= odd < settled:
+            cause = f"COMPLETE-WINDOW: a row of {odd} came, asked was {part.low} to {part.high}: another query's answer"
+            raise DataError("read window", stream.name, cause, "run again; if it stays, look for a proxy that caches")
 
 
 def is_empty(window: Window, rows: int | None) -> bool:

@@ -49,6 +49,8 @@ class Options(TypedDict, total=False):
     quota_share: float
     bulk_rows_min: int
     page_rows: int
+    part_rows: int
+    rest_part_rows: int
     job_deadline_s: float
     number_scale_min: int
     formula_numbers: FormulaNumbers
@@ -58,11 +60,13 @@ class Options(TypedDict, total=False):
 class Settings:
     """How to read an org.
 
-    ``api``: ``auto`` takes REST below ``bulk_rows_min`` rows of a window and Bulk from there on. ``settling_lag_s``:
-    how far below the org's clock a run stays, so that transactions under way can commit. ``quota_share``: of the org's
-    daily requests, used by whomever, at which a run stops. ``page_rows``: rows of a Bulk page where pages are fetched
-    one after another. ``job_deadline_s``: how long to wait for one Bulk job. ``number_scale_min``: decimal places kept
-    at least; ``formula_numbers="float"`` takes numeric formulas as floats.
+    ``api``: ``auto`` takes REST below ``bulk_rows_min`` rows of a window and Bulk from there on.
+    ``settling_lag_s``: how far below the org's clock a run stays, so that transactions under way can commit.
+    ``quota_share``: of the org's daily requests, used by whomever, at which a run stops. ``page_rows``: rows of a
+    Bulk page where pages are fetched one after another. ``part_rows``: rows of a Bulk job at most,
+    ``rest_part_rows``: of a slice read by REST; a window of more is cut in parts by time, as the org counts.
+    ``job_deadline_s``: how long to wait for one Bulk job. ``number_scale_min``: decimal places kept at least;
+    ``formula_numbers="float"`` takes numeric formulas as floats.
     """
 
     api: Api = "auto"
@@ -71,6 +75,8 @@ class Settings:
     quota_share: float = 0.80
     bulk_rows_min: int = 10_000
     page_rows: int = 50_000
+    part_rows: int = 5_000_000
+    rest_part_rows: int = 100_000
     job_deadline_s: float = 6 * 3600.0
     number_scale_min: int = 0
     formula_numbers: FormulaNumbers = "decimal"
@@ -82,6 +88,8 @@ class Settings:
         _require(0 < self.quota_share <= 1, "quota_share", self.quota_share, "a share, above 0 and up to 1")
         _require(self.bulk_rows_min >= 0, "bulk_rows_min", self.bulk_rows_min, "0 or more")
         _require(1 <= self.page_rows <= 1_000_000, "page_rows", self.page_rows, "1 to 1000000")
+        _require(self.part_rows >= 1, "part_rows", self.part_rows, "1 or more")
+        _require(self.rest_part_rows >= 1, "rest_part_rows", self.rest_part_rows, "1 or more")
         _require(self.job_deadline_s > 0, "job_deadline_s", self.job_deadline_s, "more than 0 seconds")
         _require(0 <= self.number_scale_min <= 18, "number_scale_min", self.number_scale_min, "0 to 18")
         _require(self.formula_numbers in ("decimal", "float"), "formula_numbers", self.formula_numbers, "one of both")

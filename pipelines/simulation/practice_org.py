@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -88,7 +89,7 @@ class PracticeOrg:
 
     def connect(self, process: Process, random: Random) -> Connector:
         from syncline.connectors.salesforce import Salesforce
-        from syncline.connectors.salesforce.settings import credentials_from
+        from syncline.connectors.salesforce.settings import Options, credentials_from
         from syncline.connectors.salesforce.transport import Seams
 
         credentials, _ = credentials_from(
@@ -106,14 +107,16 @@ class PracticeOrg:
             sessions=lambda sockets: session_to(self.org, lambda request: self._answer(process, request)),
             pool=process.around.turns.pool,
         )
-        return Salesforce(
-            credentials,
-            seams=seams,
-            bulk_rows_min=random.choice((1, 4, 10_000)),
-            page_rows=random.choice((3, 5, 50_000)),
-            api_version=random.choice(("57.0", "62.0")),
-            job_deadline_s=3_600.0,
-        )
+        options: Options = {
+            "bulk_rows_min": random.choice((1, 4, 10_000)),
+            "page_rows": random.choice((3, 5, 50_000)),
+            "api_version": random.choice(("57.0", "62.0")),
+            "job_deadline_s": 3_600.0,
+        }
+        more = copy(random)  # drawn aside, so that what is drawn later stays what it was before there were parts
+        options["part_rows"] = more.choice((4, 10, 5_000_000))
+        options["rest_part_rows"] = more.choice((3, 10, 100_000))
+        return Salesforce(credentials, seams=seams, **options)
 
     def _answer(self, process: Process, request: Request) -> Response:
         """The org's answer, struck by the process's fault if it is its turn."""

@@ -1,4 +1,4 @@
-"""Salesforce passes the suite that every connector passes, by REST and by Bulk, with both ways of listing pages."""
+"""Salesforce passes the suite that every connector passes, by REST and by Bulk, as one part and as several."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ ROADS: dict[str, Options] = {
     "rest": {"api": "rest"},
     "bulk": {"api": "bulk"},
     "bulk-serial": {"api": "bulk", "api_version": "57.0"},
+    "rest-parts": {"api": "rest", "rest_part_rows": 7},
+    "bulk-parts": {"api": "bulk", "part_rows": 7},
 }
 
 
@@ -33,4 +35,4 @@ class TestSalesforce(ConnectorConformance):
     def world(self, site: Site, road: str) -> World:
         site.org.settings.bulk_page_rows_default = 100
         site.org.settings.page_rows_max = 200
-        return (SalesforceWorld if road == "rest" else BulkWorld)(site, **ROADS[road])
+        return (SalesforceWorld if ROADS[road]["api"] == "rest" else BulkWorld)(site, **ROADS[road])

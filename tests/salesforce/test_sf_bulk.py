@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,8 +17,9 @@ from syncline.connectors.errors import (
     SynclineError,
     Transient,
 )
-from syncline.connectors.salesforce.bulk import BulkReading, Tally
+from syncline.connectors.salesforce.listing import Listing, Tally
 from syncline.connectors.salesforce.results import PageReader
+from syncline.connectors.salesforce.spans import bounds
 from syncline.connectors.sandbox import JobPlan
 from tests.salesforce.org_world import START, Site, bulk, fill, forget, ids_of, planned, read, read_object
 
@@ -53,9 +55,10 @@ def test_an_answer_to_an_earlier_question_is_refused_complete_window(site: Site,
     source = bulk(site, parallel)
     [schema] = source.describe(["Account"])
     earlier, _ = planned(source)
-    slices = list(earlier.slices(None, forget))
-    later = source.plan(schema, Window(site.org.now() - timedelta(seconds=30), source.horizon()))
-    with pytest.raises(DataError, match=r"COMPLETE-WINDOW: a row of .+, the window begins at"):
+    window = Window(site.org.now() - timedelta(seconds=30), source.horizon())
+    later = source.plan(schema, window)
+    slices = [replace(each, params={**each.params, **bounds(window)}) for each in earlier.slices(None, forget)]
+    with pytest.raises(DataError, match=r"COMPLETE-WINDOW: a row of .+ came, asked was"):
         ids_of(later, slices)
 
 
@@ -203,7 +206,7 @@ def test_a_large_page_that_is_another_the_second_time_ends_the_run_loud(
     first, second, *_ = extraction.slices(None, forget)
     site.org.inject("fewer_rows", path="*/results")
     opened = PageReader.open
-    paths = [str(first.params["path"]), str(second.params["path"])]
+    paths = [str(each.params["paths"][0]) for each in (first, second)]
     monkeypatch.setattr(PageReader, "open", lambda self, path: opened(self, paths.pop(0)))
     with pytest.raises(Transient, match="changed between two readings"):
         ids_of(extraction, [first])
@@ -247,8 +250,8 @@ def test_pages_are_counted_against_the_jobs_own_count_counted_hops() -> None:
 def test_a_list_of_pages_that_leaves_one_out_ends_the_run_counted_hops(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    follow = BulkReading._follow
-    monkeypatch.setattr(BulkReading, "_follow", lambda self, job, answer: list(follow(self, job, answer))[:-1])
+    follow = Listing._follow
+    monkeypatch.setattr(Listing, "_follow", lambda self, job, answer: list(follow(self, job, answer))[:-1])
     fill(site)
     with pytest.raises(CountMismatch, match="its 4 pages hold 400"):
         read_object(bulk(site))

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from syncline.connectors.errors import DataError, Transient
-from syncline.connectors.salesforce.bulk import OPENED_MAX
 from syncline.connectors.salesforce.faults import broken
+from syncline.connectors.salesforce.listing import OPENED_MAX
 from syncline.connectors.salesforce.pages import Page
 from syncline.connectors.salesforce.rest import Notes, Query
 from syncline.connectors.salesforce.shape import Shape
@@ -86,7 +86,7 @@ def test_a_redirect_elsewhere_is_sent_no_password_of_the_home_folder_no_secrets(
 
 
 def test_a_list_of_pages_that_does_not_end_is_given_up_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("syncline.connectors.salesforce.bulk.LINKS_MAX", 5)
+    monkeypatch.setattr("syncline.connectors.salesforce.listing.LINKS_MAX", 5)
     fill(site, rows=1000)
     with pytest.raises(DataError, match="does not end"):
         read_object(bulk(site))
