@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final, TypeAlias
 
+from syncline.connectors.salesforce.bulk import SLICE_VALUES_MAX
+from syncline.connectors.salesforce.cuts import CUTS_MAX
+
 DAY_S: Final = 86_400
 
 # Counted by tests/docs/test_scale_page.py.
@@ -34,14 +37,15 @@ IDLE_CPU_S: Final = 1.0
 ORG_REQUESTS_DAY: Final = 100_000
 QUERY_RESULT_BYTES_DAY: Final = 10**12
 PAGE_ROWS: Final = 50_000
+JOBS_DAY: Final = 10_000
 QUOTA_SHARE: Final = 0.8
+COLUMNS: Final = 25
 
 # S3 user guide, optimizing performance: per second and prefix. Price list, us-east-1, USD for a thousand requests.
 S3_WRITES_S: Final = 3_500
 S3_READS_S: Final = 5_500
 S3_WRITES_USD: Final = 0.005
 S3_READS_USD: Final = 0.0004
-FILE_BYTES: Final = 128 * 2**20
 PART_BYTES: Final = 8 * 2**20
 
 # Snowflake: guide on warehouses. X-Small is one credit an hour, billed for a minute at least after each resume.
@@ -69,8 +73,13 @@ class FirstLoad:
         return self.rows * PARQUET_BYTES_ROW
 
     @property
-    def files(self) -> int:
-        return ceil(self.parquet_bytes / FILE_BYTES)
+    def slice_rows(self) -> int:
+        """Whole pages; a slice lands as one file."""
+        return SLICE_VALUES_MAX // COLUMNS // PAGE_ROWS * PAGE_ROWS
+
+    @property
+    def slices(self) -> int:
+        return ceil(self.rows / self.slice_rows)
 
     @property
     def days(self) -> float:
@@ -85,13 +94,16 @@ class FirstLoad:
     def table(self) -> Iterator[Row]:
         share = self.pages / ORG_REQUESTS_DAY
         yield "requests to the org", f"{self.pages:,} pages", f"{share:.0%} of {ORG_REQUESTS_DAY:,} a day"
+        yield "query jobs", f"{CUTS_MAX} at most", f"{CUTS_MAX / JOBS_DAY:.0%} of {JOBS_DAY:,} a day"
         share = self.csv_bytes / QUERY_RESULT_BYTES_DAY
         yield "query results", f"{self.csv_bytes / 1e9:,.0f} GB of CSV", f"{share:.0%} of 1 TB a day"
         yield "CPU of the run", f"{self.cpu_hours:.1f} h of one core", "divided by workers"
-        yield "landing", f"{self.parquet_bytes / 1e9:,.0f} GB in {self.files:,} files", "128 MB each"
+        each = f"{self.slice_rows * PARQUET_BYTES_ROW / 1e6:.0f} MB each"
+        yield "slices", f"{self.slices:,}", f"{self.slice_rows:,} rows each, as many workers may share them"
+        yield "landing", f"{self.parquet_bytes / 1e9:,.0f} GB in {self.slices:,} files", each
         parts = ceil(self.parquet_bytes / PART_BYTES)
         yield "S3 writes", f"{parts:,} parts", f"{parts / S3_WRITES_S:.0f} s at the rate of one prefix"
-        yield "statements of COPY", f"{ceil(self.files / 1_000):,}", "at most 1,000 files each"
+        yield "statements of COPY", f"{ceil(self.slices / 1_000):,}", "at most 1,000 files each"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ JOBS_AHEAD: Final = 3
 SPLITS_MAX: Final = 15
 RESTARTS_MAX: Final = 2
 """How often a job that cannot be split, or was aborted by somebody, is made anew."""
-SLICES_MIN: Final = 32
+SLICES_MIN: Final = 16
 """As long as there are fewer slices, each is one page: enough for the threads or workers that share them."""
 SLICE_VALUES_MAX: Final = 32_000_000
 """Rows times columns of a slice of several pages. A slice becomes a file, and the practice org's Accounts land as some

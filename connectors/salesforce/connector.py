@@ -5,8 +5,8 @@
     settings, hosts ─▶ signin ─▶ transport (wires, body, faults, patience, quota)
                                      │
              describe ◀──────────────┤
-             soql, spans ─▶ looks (composite), rest (pages), wide, lookup, bulk (jobs, results, sheets),
-                                     │  deletes, departures ─▶ extraction
+             soql, spans ─▶ looks (composite), rest (pages), wide, lookup, bulk (jobs, listing, results, sheets),
+                                     │  deletes, departures, cuts ─▶ extraction
                                      └── columns, shape: one road from wire text to Arrow
 
 """
@@ -50,6 +50,8 @@ EARLIEST: Final = datetime(1999, 1, 1, tzinfo=UTC)
 """Where halving a window without a low begins to look: the platform is no older. Nothing below it is left out."""
 BULK_CALLS: Final = 8
 """What a job costs besides its pages: create, a few polls, the list of pages, remove."""
+COUNTS_PART: Final = 3
+"""Counts that finding a part's bounds takes, about."""
 
 
 class Salesforce:
@@ -294,9 +296,12 @@ class Salesforce:
         return fits_url(select(stream, shape.fields, Window(window.low or EARLIEST, window.high)))
 
     def _calls(self, api: str, rows: int | None, groups: int) -> int:
+        rows = rows or 0
+        parts = max(1, ceil(rows / (self.settings.rest_part_rows if api == REST else self.settings.part_rows)))
+        counts = 0 if parts == 1 else COUNTS_PART * parts
         if api == REST:
-            return max(1, ceil((rows or 0) / PAGE_ROWS)) * max(1, groups)
-        return BULK_CALLS + ceil((rows or 0) / self.settings.page_rows)
+            return counts + max(1, ceil(rows / PAGE_ROWS)) * max(1, groups)
+        return counts + BULK_CALLS * parts + ceil(rows / self.settings.page_rows)
 
     def _log(
         self, transport: Transport, stream: StreamSchema, window: Window, facts: Facts, notes: Notes
