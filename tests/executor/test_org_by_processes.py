@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import duckdb
 import pytest
 
 from syncline.connectors import Salesforce
+from syncline.connectors.salesforce.settings import Api
 from syncline.connectors.sandbox import Org, SandboxServer
+from syncline.pipelines import runner
+from syncline.pipelines.context import Seams
 from syncline.pipelines.pipeline import Stream
+from syncline.pipelines.report import RunReport
 from tests.executor.conftest import Desk
 
 
@@ -61,3 +65,25 @@ def test_an_org_read_by_processes_is_copied_whole_and_then_by_increments(desk: D
     require_equal(desk, org, "Contact")
     assert second.stream("Account").counts.deleted == 4
     assert second.stream("Contact").api == "bulk"
+
+
+@pytest.mark.parametrize("api", ["rest", "bulk"])
+def test_the_parts_of_a_large_read_are_shared_by_processes(desk: Desk, org: Org, api: Api) -> None:
+    """COMPLETE-WINDOW: parts of one object, by REST and by Bulk; a repeated whole read replaces it by the same."""
+    ids = org.ids("Contact")
+    for first in range(0, len(ids), 10):
+        org.update("Contact", ids[first : first + 10], {"LastName": f"at {first}"})
+        org.advance(60)
+    org.advance(120)
+    pipeline = desk.pipeline(source=Salesforce.from_env(api=api, part_rows=50, rest_part_rows=50), streams=["Contact"])
+    runs: list[Callable[[], RunReport]] = [
+        lambda: desk.run(pipeline),
+        lambda: runner.reload(pipeline, streams=["Contact"], events=desk.events, seams=Seams(clock=desk.clock)),
+    ]
+    for run in runs:
+        before = org.api_calls_used()
+        report = run()
+        require_equal(desk, org, "Contact")
+        assert len(desk.manifest("Contact").files) >= 5
+        assert report.api_calls == org.api_calls_used() - before
+        assert org.jobs() == []
