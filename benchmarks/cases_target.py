@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmarks.cases import Bench
 
 CHANGED: Final = 10_000
-TIMES: Final = (1, 10)
+TIMES: Final = (1, 10, 50)
 """Sizes of the targets, in rows of the bench: ``--rows 5000000`` measures 5 and 50 million."""
 SYNC_CHANGED: Final = 1_000
 MAINTAIN_EVERY: Final = 25

@@ -18,7 +18,7 @@ import pyarrow as pa
 from syncline.connectors.connector import Tally
 from syncline.connectors.errors import CommitUnknown, ConfigError, CountMismatch, DataError, Transient
 from syncline.sinks.downloads import Downloads
-from syncline.sinks.duckdb_settings import CAPABILITIES, Settings
+from syncline.sinks.duckdb_settings import CAPABILITIES, Settings, wide_bytes
 from syncline.sinks.guards import check_columns
 from syncline.sinks.manifest import Manifest
 from syncline.sinks.warehouse import (
@@ -51,8 +51,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class DuckDB:
     """A warehouse in one DuckDB file. Connects at the first call; safe to close at any time, any number of times.
 
-    ``memory_limit`` ("2GB") bounds DuckDB's memory, which does not grow with the number of rows: it spills to disk
-    beside the file. Left out, it is 220 MB, and half a megabyte more for each column beyond a table's hundredth.
+    ``memory_limit`` ("2GB") bounds DuckDB's memory: what does not fit spills to disk beside the file. Left out, it is
+    220 MB, half a megabyte more for each column beyond a table's hundredth, and what DuckDB cannot spill of a commit
+    that takes rows out of a large table: up to 16 KB a row, and 21 MB for each million rows of the table at most.
     ``lock_wait_s`` is how long to wait while another process holds the file. ``clock``, ``sleep`` and ``connect`` are
     seams for tests.
     """
@@ -228,10 +229,10 @@ class DuckDB:
         return self._session, Place(self._session.catalog, self.schema)
 
     def _make_room(self, session: Session, table: TablePlan) -> None:
-        if len(table.columns) > self._columns_max:
-            self._columns_max = len(table.columns)
-            for statement in self._settings.widen(self._columns_max):
-                session.run(statement)
+        before, self._columns_max = self._columns_max, max(self._columns_max, len(table.columns))
+        if (more_bytes := wide_bytes(self._columns_max) - wide_bytes(before)) > 0:
+            session.run("SET threads = 1")
+            session.make_room(more_bytes)
 
     def _count(self) -> None:
         self.statements += 1

@@ -14,6 +14,7 @@ from syncline.connectors.errors import FenceLost, SynclineError
 from syncline.sinks import bookkeeping, comparison, doubles, fitness, targets, twins
 from syncline.sinks.dialect import DUCKDB, Place
 from syncline.sinks.duckdb_session import Session
+from syncline.sinks.duckdb_settings import deletion_bytes
 from syncline.sinks.guards import check_changed, check_deletes, check_explained, check_owners
 from syncline.sinks.match import Bounds, Match
 from syncline.sinks.merge import Merge, row_counts
@@ -129,6 +130,7 @@ def _merge_table(session: Session, merge: Merge, compare_rows_max: int) -> RowCo
     counts = _classify(session, merge, staged, compare_rows_max)
     check_explained(merge.plan, counts)
     check_deletes(merge.plan, counts, live)
+    session.make_room(deletion_bytes(rows, counts.updated + counts.deleted + counts.absent))
     _write(session, merge, counts)
     return counts
 

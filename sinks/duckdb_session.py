@@ -23,6 +23,8 @@ from syncline.sinks.duckdb_settings import Settings
 from syncline.sinks.warehouse import WATERMARKS_TABLE
 
 LOCK_POLL_S = 0.5
+SLACK_BYTES = 8_000_000
+"""Of DuckDB's memory, what a small need fits into without a statement to say so."""
 
 Connect: TypeAlias = Callable[[str], duckdb.DuckDBPyConnection]
 Sleep: TypeAlias = Callable[[float], None]
@@ -34,6 +36,8 @@ class Session:
     def __init__(self, settings: Settings, connect: Connect, sleep: Sleep, count: Callable[[], None]) -> None:
         self._count = count
         self._path = settings.path
+        self._settings = settings
+        self._needed_bytes = self._granted_bytes = 0
         self._connection = _open(settings, connect, sleep)
         with _closing_on_failure(self._connection):
             for statement in settings.statements():
@@ -45,6 +49,13 @@ class Session:
         self._count()
         with self._told(statement):
             return self._connection.execute(statement).fetchall()
+
+    def make_room(self, more_bytes: int) -> None:
+        """Lets DuckDB take so much more memory until the connection closes, unless the user set its limit."""
+        self._needed_bytes += more_bytes
+        if self._settings.memory_limit is None and self._needed_bytes - self._granted_bytes > SLACK_BYTES:
+            self._granted_bytes = self._needed_bytes
+            self.run(f"SET memory_limit = '{self._settings.memory_limit_bytes + self._granted_bytes}B'")
 
     def table(self, statement: str) -> pa.Table:
         """The rows of a query in Arrow."""

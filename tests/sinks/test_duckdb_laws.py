@@ -32,7 +32,7 @@ from syncline.connectors.errors import (
 from syncline.sinks.duckdb import DuckDB
 from syncline.sinks.duckdb_commit import ranges
 from syncline.sinks.duckdb_session import LOCK_POLL_S, translate
-from syncline.sinks.duckdb_settings import Settings, size_bytes
+from syncline.sinks.duckdb_settings import size_bytes
 from syncline.sinks.landing import Landing
 from syncline.sinks.trial import COLUMNS, PIPELINE, Change, Trial, at, record, tombstone
 from tests.sinks.connections import Hook, Tap, ignore
@@ -682,18 +682,6 @@ def test_upkeep_clears_what_commits_leave_and_makes_room_in_the_file(path: Path,
             ("_syncline_runs",),
             ("_syncline_watermarks",),
         ]
-
-
-@pytest.mark.parametrize(
-    ("limit", "columns", "sent"),
-    [
-        (None, 100, []),
-        (None, 800, ["SET threads = 1", "SET memory_limit = '570000000B'"]),
-        ("1GB", 800, ["SET threads = 1"]),
-    ],
-)
-def test_a_table_of_many_columns_gets_room_bounded(limit: str | None, columns: int, sent: list[str]) -> None:
-    assert list(Settings("x.duckdb", limit, 2, 0).widen(columns)) == sent
 
 
 @pytest.mark.parametrize(
