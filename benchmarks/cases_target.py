@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 CHANGED: Final = 10_000
 TIMES: Final = (1, 10, 50)
-"""Sizes of the targets, in rows of the bench: ``--rows 5000000`` measures 5 and 50 million."""
+"""Sizes of the targets, in rows of the bench."""
 SYNC_CHANGED: Final = 1_000
 MAINTAIN_EVERY: Final = 25
 SYNCS: Final = "100 small syncs"
@@ -28,7 +28,7 @@ def merge_case(target_rows: int, keys: str) -> str:
 
 
 def merge(bench: Bench) -> None:
-    """The same number of changed rows into targets of two sizes, by key: spread over the table, or its newest."""
+    """The same number of changed rows into targets of several sizes, by key: spread over the table, or its newest."""
     for times in TIMES:
         rows = bench.rows * times
         made = _made(bench, rows)
