@@ -29,7 +29,7 @@ from syncline.connectors.errors import ConfigError, DataError
 from syncline.connectors.finding import Finding
 from syncline.connectors.recipe import Recipe
 from syncline.connectors.salesforce.bulk import BulkReading
-from syncline.connectors.salesforce.cuts import Cuts
+from syncline.connectors.salesforce.cuts import CUTS_MAX, Cuts
 from syncline.connectors.salesforce.deletes import KEY, MISSED, DeleteLog
 from syncline.connectors.salesforce.departures import Departures
 from syncline.connectors.salesforce.describe import CURSORS, Described, Facts, describe_objects
@@ -50,6 +50,9 @@ EARLIEST: Final = datetime(1999, 1, 1, tzinfo=UTC)
 """Where halving a window without a low begins to look: the platform is no older. Nothing below it is left out."""
 BULK_CALLS: Final = 8
 """What a job costs besides its pages: create, a few polls, the list of pages, remove."""
+TRANSACTION_MAX: Final = timedelta(minutes=15)
+"""How long after its stamp a record may show, beyond the settling lag: a transaction lasts 10 minutes at most (Apex
+governor limits)."""
 COUNTS_PART: Final = 3
 """Counts that finding a part's bounds takes, about."""
 
@@ -187,7 +190,7 @@ class Salesforce:
             return WideReading(transport, stream, shape, notes, facts.stamp, window)
 
         cuts = self._cuts(transport, stream, window)
-        bulk = BulkReading(transport, stream, shape, window, settings=self.settings, cuts=cuts, rows=rows)
+        bulk = BulkReading(transport, stream, shape, window, settings=self.settings, earliest=EARLIEST, rows=rows)
         now = self._clock(window)
         return SalesforceExtraction(
             stream,
@@ -280,15 +283,11 @@ class Salesforce:
         return BULK if many or not narrow else REST
 
     def _cuts(self, transport: Transport, stream: StreamSchema, window: Window) -> Cuts:
-        """Only the platform's own stamps are sure to move forward with each edit, if they move."""
-        query = Query(transport, Notes())
-        horizon = self._clock(window) - timedelta(seconds=self.settings.settling_lag_s)
-        return Cuts(
-            (lambda part: query.count(stream, part)) if stream.cursor in CURSORS else None,
-            transport.seams.pool,
-            EARLIEST,
-            horizon,
-        )
+        """Only the platform's own stamps are sure to move forward with each edit, if they move. Records that come twice
+        are told to be one by their key."""
+        query, fit = Query(transport, Notes()), stream.cursor in CURSORS and bool(stream.key)
+        settled = self._clock(window) - timedelta(seconds=self.settings.settling_lag_s) - TRANSACTION_MAX
+        return Cuts((lambda part: query.count(stream, part)) if fit else None, transport.seams.pool, EARLIEST, settled)
 
     @staticmethod
     def _is_narrow(stream: StreamSchema, shape: Shape, window: Window) -> bool:
@@ -297,7 +296,8 @@ class Salesforce:
 
     def _calls(self, api: str, rows: int | None, groups: int) -> int:
         rows = rows or 0
-        parts = max(1, ceil(rows / (self.settings.rest_part_rows if api == REST else self.settings.part_rows)))
+        part_rows = self.settings.rest_part_rows if api == REST else self.settings.part_rows
+        parts = min(CUTS_MAX, max(1, ceil(rows / part_rows)))
         counts = 0 if parts == 1 else COUNTS_PART * parts
         if api == REST:
             return counts + max(1, ceil(rows / PAGE_ROWS)) * max(1, groups)

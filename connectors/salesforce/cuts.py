@@ -2,19 +2,20 @@
 
 ::
 
-    1999 ──────────────── 2012 ────────────── 2019 ── 2022 ── horizon ─ ─ high
-     │         0 rows      │      0 rows       │  9 M  │  8 M    │  tail
-     └──────────────────────────── part 1 ────────────┘└ part 2 ┘└ last ┘
+    1999 ──────────────── 2012 ────────────── 2019 ── 2022 ── settled ─ ─ high
+     │         0 rows      │      0 rows       │  9 M  │  8 M    │   last
+     └──────────────────────────── part ──────────────┘└─ part ─┘└─ part
 
 Each part is a query of its own, so it is read by whom it is given, and read again alone if it fails. Records leave a
-part only upwards, when they are edited, and nobody edits into the range below the horizon. So the parts below it may be
-read side by side; what lies beyond, where a snapshot looks for the records edited meanwhile, is a part read last.
+part only upwards, when they are edited, and no edit arrives below the settled line any more, however late its
+transaction commits. So the parts below it may be read side by side; what lies above, where the records go that are
+edited meanwhile, is the last part, and is read after all others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -25,7 +26,9 @@ from syncline.connectors.salesforce.spans import halves
 
 CUTS_MAX: Final = 256
 """Parts that a window is cut into; of more rows than so many parts should hold, each holds more."""
-AT_ONCE: Final = 4
+COUNTS_AT_ONCE: Final = 4
+UNCOUNTED_MAX: Final = 8
+"""Pieces that took too long to count, each some minutes: with more of them the window is not cut any further."""
 
 Piece: TypeAlias = tuple[Window, int | None]
 """A range, and its rows; ``None`` where counting them took the source too long."""
@@ -33,42 +36,41 @@ Piece: TypeAlias = tuple[Window, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """Cuts windows on one stream's cursor. ``count`` asks the source, ``None`` if the cursor is not fit for cutting;
-    ``horizon`` is as high as a run may vouch for."""
+    """Cuts windows on one stream's cursor. ``count`` asks the source, ``None`` if the stream is not fit for cutting."""
 
     count: Callable[[Window], int] | None
     pool: Callable[[int, str], Executor]
     earliest: datetime
-    horizon: datetime
+    settled: datetime
 
-    def parts(self, window: Window, rows: int | None, part_rows: int) -> list[Window]:
+    def parts(self, window: Window, rows: int | None, part_rows: int, parts_max: int = CUTS_MAX) -> list[Window]:
         """The window in consecutive parts of ``part_rows`` rows at most; itself, where it holds no more, or where the
-        source does not count. What lies beyond the horizon is the last of several, whatever it holds.
+        source does not count. The last of several is what lies above the settled line, whatever it holds.
 
-        A part may hold more: rows of one second stay together, and ``CUTS_MAX`` bounds the number.
+        A part may hold more: rows of one second stay together, and ``parts_max`` bounds the number.
         """
-        if self.count is None or (rows is not None and rows <= part_rows):
+        few = rows is not None and rows <= part_rows
+        # An increment that the source cannot count is not made of more than it can give at once.
+        unknown = rows is None and window.low is not None
+        recent = window.low is not None and window.low >= self.settled
+        if self.count is None or few or unknown or recent or parts_max < 2:
             return [window]
         if rows is not None:
-            part_rows = max(part_rows, 2 * rows // CUTS_MAX)
-        settled, tail = self._settled(window)
+            part_rows = max(part_rows, 2 * rows // parts_max)
+        settled, last = window, []
+        if window.high > self.settled:
+            settled, last = Window(window.low, self.settled), [Window(self.settled, window.high)]
         try:
-            cut = self._cut((settled, rows), part_rows)
+            cut = self._cut((settled, rows), part_rows, parts_max - len(last))
         except Refused:
             return [window]
-        return [window] if len(cut) == 1 else [*cut, *tail]
+        return [window] if len(cut) == 1 else [*cut, *last]
 
     def is_last(self, part: Window, whole: Window) -> bool:
-        """Whether the part is to be read after all others: records come into it from them."""
-        return part != whole and part.high > self.horizon
+        """Whether the part is to be read after all others: records may come into it from them."""
+        return part != whole and part.high > self.settled
 
-    def _settled(self, window: Window) -> tuple[Window, list[Window]]:
-        above_low = window.low is None or window.low < self.horizon
-        if not above_low or window.high <= self.horizon:
-            return window, []
-        return Window(window.low, self.horizon), [Window(self.horizon, window.high)]
-
-    def _cut(self, whole: Piece, part_rows: int) -> list[Window]:
+    def _cut(self, whole: Piece, part_rows: int, parts_max: int) -> list[Window]:
         pieces = [whole]
         while True:
             split = {
@@ -76,25 +78,39 @@ class Cuts:
                 for piece in pieces
                 if (piece[1] is None or piece[1] > part_rows) and (two := halves(piece[0], self.earliest))
             }
-            if not split or len(pieces) + len(split) > CUTS_MAX:
+            if not split or len(pieces) + len(split) > parts_max:
                 return [window for window, _ in pieces]
-            counted = self._counted([(piece, *split[piece]) for piece in split])
+            counted = self._counted(split)
+            if all(rows is None for two in counted.values() for _, rows in two):
+                return [whole[0]]
             pieces = _joined([each for piece in pieces for each in counted.get(piece, [piece])], part_rows)
+            if sum(rows is None for _, rows in pieces) > UNCOUNTED_MAX:
+                return [window for window, _ in pieces]
 
-    def _counted(self, wanted: Sequence[tuple[Piece, Window, Window]]) -> dict[Piece, list[Piece]]:
-        """Each piece as its two halves with their rows; the upper half has what the lower leaves, if that is known."""
-        with self.pool(AT_ONCE, "syncline-count") as pool:
-            lower = [pool.submit(self._count, below) for _, below, _ in wanted]
-            rows = [future.result() for future in lower]
-            upper = [
-                None if piece[1] is not None and below is not None else pool.submit(self._count, above)
-                for (piece, _, above), below in zip(wanted, rows, strict=True)
-            ]
-            found = {}
-            for (piece, below, above), low_rows, asked in zip(wanted, rows, upper, strict=True):
-                high_rows = max(0, (piece[1] or 0) - (low_rows or 0)) if asked is None else asked.result()
-                found[piece] = [(below, low_rows), (above, high_rows)]
-            return found
+    def _counted(self, split: dict[Piece, tuple[Window, Window]]) -> dict[Piece, list[Piece]]:
+        """Each piece as its two halves with their rows. The upper half has what the lower one leaves of the piece's
+        rows; it is counted where one of the two is not known."""
+        lower = self._count_all([below for below, _ in split.values()])
+        left = [
+            None if rows is None or low is None else max(0, rows - low)
+            for (_, rows), low in zip(split, lower, strict=True)
+        ]
+        wanted = [above for (_, above), rows in zip(split.values(), left, strict=True) if rows is None]
+        asked = dict(zip(wanted, self._count_all(wanted), strict=True))
+        return {
+            piece: [(below, low), (above, asked.get(above, rows))]
+            for (piece, (below, above)), low, rows in zip(split.items(), lower, left, strict=True)
+        }
+
+    def _count_all(self, windows: Sequence[Window]) -> list[int | None]:
+        futures: list[Future[int | None]] = []
+        with self.pool(COUNTS_AT_ONCE, "syncline-count") as pool:
+            try:
+                futures += [pool.submit(self._count, window) for window in windows]
+                return [future.result() for future in futures]
+            finally:
+                for future in futures:
+                    future.cancel()
 
     def _count(self, window: Window) -> int | None:
         assert self.count is not None

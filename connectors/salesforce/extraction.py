@@ -86,6 +86,8 @@ class SalesforceExtraction:
         """
         begun_by = resume.get("api") if isinstance(resume, dict) else None
         by_bulk = (begun_by or self._forecast.api) == BULK
+        if isinstance(resume, dict) and "settled" in resume:
+            self._cuts = replace(self._cuts, settled=datetime.fromisoformat(resume["settled"]))
         empty = begun_by is None and is_empty(self._window, self._forecast.rows)
         if not empty:
             self._told = None
@@ -93,12 +95,13 @@ class SalesforceExtraction:
         if not by_bulk and not empty:
             self._forecast = replace(self._forecast, api=REST)
             parts = self._rest_parts(resume)
-            remember({"api": REST, "parts": [bounds(part) for part in parts]})
+            settled = self._cuts.settled.isoformat()
+            remember({"api": REST, "settled": settled, "parts": [bounds(part) for part in parts]})
         if self._departures is not None:
             # Before the rows: of two states with one stamp the later sequence number wins, and that is the row.
             yield self._departures.slice(self._window)
         if by_bulk and not empty:
-            yield from self._bulk.slices(resume, remember, self._instead)
+            yield from self._bulk.slices(resume, self._cuts, remember, self._instead)
         yield from (self._rest_slice(part) for part in parts)
         if self._log is not None:
             yield self._log.slice(self._window)
@@ -113,15 +116,14 @@ class SalesforceExtraction:
             yield from self._log.read(window_of(slice), self._now(), self._told)
             return
         for rows in self._bulk.read(slice) if slice.params["api"] == BULK else self._by_rest(slice):
-            require_within(self._stream, window_of(slice), self._cuts.horizon, rows)
+            require_within(self._stream, slice, rows)
             yield from self._shape.batches(rows)
 
     def close(self, outcome: Outcome, left: Json | None = None) -> None:
         self._bulk.close(outcome, left)
 
     def _instead(self, window: Window, reason: str) -> Slice:
-        if reason:
-            self._notes.say(f"{self._stream.name} was read by REST, for Bulk refused it: {reason}")
+        self._notes.say(f"{self._stream.name} was read by REST, for Bulk refused it: {reason}")
         self._forecast = replace(self._forecast, api=REST)
         return self._rest_slice(window)
 
@@ -139,16 +141,16 @@ class SalesforceExtraction:
         return self._rest.read(window_of(slice))
 
     def _rest_slice(self, window: Window) -> Slice:
-        last = self._cuts.is_last(window, self._window)
-        return Slice(f"rest-{label(window)}", {"api": REST, **bounds(window)}, last=last)
+        params = {"api": REST, "settled": self._cuts.settled.isoformat(), **bounds(window)}
+        return Slice(f"rest-{label(window)}", params, last=self._cuts.is_last(window, self._window))
 
 
-def require_within(stream: StreamSchema, part: Window, horizon: datetime, rows: pa.RecordBatch) -> None:
-    """COMPLETE-WINDOW: an answer to another question has a right count of its own; a row from before the part gives it
-    away, and one from above it that no edit has moved there meanwhile: edits move a record beyond the horizon. An
-    answer to an earlier increment whose every row lies in the overlap is not noticed here.
+def require_within(stream: StreamSchema, slice: Slice, rows: pa.RecordBatch) -> None:
+    """COMPLETE-WINDOW: an answer to another question has a right count of its own; a row from before the slice's part
+    gives it away, and one from above it that no edit has moved there meanwhile, for edits move a record beyond the
+    settled line. An answer to an earlier increment whose every row lies in the overlap is not noticed here.
 
-    To the second, for stamps may be shown without their fraction.
+    Below, to the second: stamps may be shown without their fraction.
 
     Raises:
         DataError: no answer to the part's query holds the row.
@@ -157,11 +159,11 @@ def require_within(stream: StreamSchema, part: Window, horizon: datetime, rows: 
 
     if stream.cursor not in rows.schema.names:
         return
+    part, settled = window_of(slice), datetime.fromisoformat(slice.params["settled"])
     stamps, low = rows.column(stream.cursor), part.low.replace(microsecond=0) if part.low else None
     found = pc.min_max(stamps).as_py()
     if found["min"] is None or ((low is None or found["min"] >= low) and found["max"] < part.high):
         return
-    settled = horizon.replace(microsecond=0)
     for odd in pc.unique(stamps).drop_null().to_pylist():
         if (low is not None and odd < low) or part.high <= odd < settled:
             cause = f"COMPLETE-WINDOW: a row of {odd} came, asked was {part.low} to {part.high}: another query's answer"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from syncline.connectors.connector import Json
 from syncline.connectors.errors import SynclineError, Transient
-from syncline.connectors.salesforce.faults import Answer, Refused
+from syncline.connectors.salesforce.faults import Answer, Faulted, Refused
 from syncline.connectors.salesforce.transport import Call, Transport
 from syncline.connectors.secret import scrub
 
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 POLL_FIRST_S: Final = 0.2
 POLL_MOST_S: Final = 30.0
+REMOVED_AT_ONCE: Final = 8
 
 State: TypeAlias = Literal["JobComplete", "Failed", "Aborted"]
 ENDED: Final[frozenset[str]] = frozenset({"JobComplete", "Failed", "Aborted"})
@@ -119,22 +121,35 @@ class Jobs:
             self._transport.pause(min(delay_s, left_s))
             delay_s = min(2 * delay_s, POLL_MOST_S)
 
-    def remove(self, job_id: str, running: bool, version: str | None = None) -> None:
-        """Aborts the job if it may be ``running``, and deletes it. A failure is logged: jobs expire after 7 days.
+    def remove(self, job_id: str, running: bool, version: str | None = None) -> bool:
+        """Aborts the job if it may be ``running``, and deletes it; whether the org answered. A failure is logged: jobs
+        expire after 7 days.
 
         A job is only reached with the API version it was made with; ``version`` if that is not this connector's.
         """
         path = self._transport.data_path("jobs", "query", job_id, version=version)
-        if running:
-            self._settle(job_id, path, "PATCH", {"state": "Aborted"})
-        self._settle(job_id, path, "DELETE", None)
+        if running and not self._settle(job_id, path, "PATCH", {"state": "Aborted"}):
+            return False
+        return self._settle(job_id, path, "DELETE", None)
 
-    def _settle(self, job_id: str, path: str, method: str, body: Json) -> None:
+    def remove_all(self, jobs: Sequence[tuple[str, bool]]) -> None:
+        """The same for several, until the org does not answer: a stop must not wait for each of them in turn."""
+        for first in range(0, len(jobs), REMOVED_AT_ONCE):
+            some = jobs[first : first + REMOVED_AT_ONCE]
+            with self._transport.seams.pool(len(some), "syncline-remove") as pool:
+                futures = [pool.submit(self.remove, job, running) for job, running in some]
+                answered = [future.result() for future in futures]
+            if not any(answered):
+                return
+
+    def _settle(self, job_id: str, path: str, method: str, body: Json) -> bool:
         call = Call("remove Bulk job", f"{self._object}, job {job_id}", path, method=method, body=body)
         try:
             self._transport.settle(call)
         except SynclineError as error:
             logger.info("not removed: %s", error)
+            return not isinstance(error, Faulted) or error.answer.status > 0
+        return True
 
     def _show(self, job_id: str) -> dict[str, Json]:
         call = Call("look at Bulk job", f"{self._object}, job {job_id}", self.path(job_id))

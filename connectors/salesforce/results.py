@@ -49,11 +49,12 @@ class Digest:
 
 @dataclass(slots=True)
 class Pages:
-    """The pages of one extraction seen so far, so that one delivered twice under two names is noticed."""
+    """The pages of each job seen so far, so that one delivered twice under two names is noticed. Two jobs may hold the
+    same records: one that was edited after the first had ended is in the later one as well."""
 
     mended: int = 0
     """How many halves of surrogate pairs were replaced."""
-    _digests: dict[bytes, str] = field(default_factory=dict)
+    _digests: dict[tuple[str, bytes], str] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def add_mended(self, count: int) -> None:
@@ -63,7 +64,7 @@ class Pages:
     def claims(self, name: str, digest: Digest) -> str:
         """Whose rows these are: ``name`` itself, or the page that brought the very same ones before."""
         with self._lock:
-            return self._digests.setdefault(digest.value(), name)
+            return self._digests.setdefault((name.partition("/results")[0], digest.value()), name)
 
 
 class PageReader:

@@ -14,15 +14,15 @@ from random import Random
 import pyarrow as pa
 import pytest
 
-from syncline.connectors.connector import Json, Window
-from syncline.connectors.errors import DataError
+from syncline.connectors.connector import Json, Slice, Window
+from syncline.connectors.errors import DataError, Transient
 from syncline.connectors.salesforce import Salesforce
 from syncline.connectors.salesforce.columns import INSTANT
-from syncline.connectors.salesforce.cuts import CUTS_MAX, Cuts
+from syncline.connectors.salesforce.cuts import COUNTS_AT_ONCE, CUTS_MAX, Cuts
 from syncline.connectors.salesforce.extraction import require_within
 from syncline.connectors.salesforce.faults import Faulted, Refused, Rule
 from syncline.connectors.salesforce.settings import Api
-from syncline.connectors.salesforce.spans import tiles
+from syncline.connectors.salesforce.spans import bounds, tiles
 from syncline.connectors.sandbox import JobPlan
 from tests.salesforce.org_world import Site, bulk, fill, forget, ids_of, planned
 
@@ -102,6 +102,9 @@ def test_what_lies_beyond_the_horizon_is_a_part_of_its_own_and_the_last() -> Non
     assert parts[-1] == Window(HORIZON, window.high)
     assert [cuts.is_last(part, window) for part in parts] == [False] * (len(parts) - 1) + [True]
     assert not cuts.is_last(window, window), "there is nothing to wait for"
+    above = Window(HORIZON, window.high)
+    late = Counting([HORIZON + timedelta(minutes=minute) for minute in range(900)])
+    assert late.cuts().parts(above, 900, 400) == [above], "records move within it"
 
 
 def test_a_range_that_the_source_cannot_count_in_time_is_cut_until_it_can() -> None:
@@ -109,6 +112,34 @@ def test_a_range_that_the_source_cannot_count_in_time_is_cut_until_it_can() -> N
     parts = source.cuts().parts(WHOLE, None, 400)
     assert tiles(WHOLE, parts)
     assert max(source.rows(part) for part in parts) <= 400
+
+
+def test_a_source_that_counts_nothing_in_time_is_not_asked_for_long_bounded() -> None:
+    """Each such count takes it minutes."""
+    source = Counting(spread(5_000, 1), slow=lambda window, rows: True)
+    assert source.cuts().parts(WHOLE, None, 400) == [WHOLE]
+    assert source.asked == 2
+    increment = Window(HORIZON - timedelta(hours=1), HORIZON)
+    assert source.cuts().parts(increment, None, 400) == [increment]
+    assert source.asked == 2
+    rarely = Counting(spread(5_000, 1), slow=lambda window, rows: Random(rows).random() < 0.9)
+    assert tiles(WHOLE, rarely.cuts().parts(WHOLE, 5_000, 20))
+    assert rarely.asked < 60
+
+
+def test_after_a_count_failed_no_more_are_sent_bounded() -> None:
+    """Each would take the transport's whole patience before the run ends."""
+    asked: list[Window] = []
+
+    def count(window: Window) -> int:
+        asked.append(window)
+        if len(asked) > 70:
+            raise Transient("count rows", "Account", "HTTP 503")
+        return int((window.high - (window.low or EARLIEST)).total_seconds())
+
+    with pytest.raises(Transient):
+        Cuts(count, ThreadPoolExecutor, EARLIEST, HORIZON).parts(WHOLE, None, 400)
+    assert len(asked) <= 70 + 2 * COUNTS_AT_ONCE
 
 
 def test_a_window_stays_whole_where_the_source_never_counts() -> None:
@@ -139,7 +170,7 @@ def connect(site: Site, road: Api, part_rows: int = 60) -> Salesforce:
 
 @roads
 def test_every_part_is_a_slice_and_all_are_the_window(site: Site, road: Api) -> None:
-    ids = fill(site, spread_s=5000)
+    ids = fill(site, spread_s=20_000)
     extraction, _ = planned(connect(site, road))
     slices = list(extraction.slices(None, forget))
     assert len(slices) >= 500 / 60
@@ -151,7 +182,7 @@ def test_every_part_is_a_slice_and_all_are_the_window(site: Site, road: Api) -> 
 
 @roads
 def test_a_killed_run_goes_on_with_the_parts_it_began_with_value_resume(site: Site, road: Api) -> None:
-    ids = fill(site, spread_s=5000)
+    ids = fill(site, spread_s=20_000)
     source = connect(site, road)
     [schema] = source.describe(["Account"])
     window = Window(None, source.horizon())
@@ -170,7 +201,7 @@ def test_a_killed_run_goes_on_with_the_parts_it_began_with_value_resume(site: Si
 
 @roads
 def test_parts_that_are_not_this_window_are_not_taken_complete_window(site: Site, road: Api) -> None:
-    ids = fill(site, spread_s=5000)
+    ids = fill(site, spread_s=20_000)
     source = connect(site, road)
     remembered: list[Json] = []
     extraction, schema = planned(source)
@@ -184,7 +215,7 @@ def test_parts_that_are_not_this_window_are_not_taken_complete_window(site: Site
 @roads
 def test_a_snapshot_in_parts_holds_what_is_edited_while_it_is_read(site: Site, road: Api) -> None:
     """A record that leaves its part before that is read moves into the last one, which is read after all others."""
-    ids = fill(site, spread_s=5000)
+    ids = fill(site, spread_s=20_000)
     source = connect(site, road)
     [schema] = source.describe(["Account"])
     extraction = source.plan(schema, Window(None, source.horizon() + timedelta(days=30)))
@@ -203,31 +234,33 @@ def test_a_snapshot_in_parts_holds_what_is_edited_while_it_is_read(site: Site, r
     ("hours", "odd"), [(-3, True), (-2, False), (-1.5, False), (-1, True), (-0.5, True), (0, False), (0.5, False)]
 )
 def test_a_row_of_another_part_ends_the_run_complete_window(site: Site, hours: float, odd: bool) -> None:
-    """An answer to another part's query has a right count of its own. What was edited meanwhile has moved beyond the
-    horizon."""
+    """An answer to another part's query has a right count of its own. What was edited meanwhile has moved above the
+    settled line."""
     [schema] = site.connect().describe(["Account"])
     part = Window(HORIZON - timedelta(hours=2), HORIZON - timedelta(hours=1))
+    slice = Slice("part", {**bounds(part), "settled": HORIZON.isoformat()})
     stamps = pa.array([HORIZON - timedelta(hours=1.2), HORIZON + timedelta(hours=hours)], INSTANT)
     rows = pa.RecordBatch.from_arrays([stamps], names=["SystemModstamp"])
     with pytest.raises(DataError, match="another query's answer") if odd else nullcontext():
-        require_within(schema, part, HORIZON, rows)
+        require_within(schema, slice, rows)
 
 
 def test_the_last_part_by_rest_is_a_last_slice(site: Site) -> None:
-    fill(site, spread_s=5000)
+    fill(site, spread_s=20_000)
     source = connect(site, "rest")
     [schema] = source.describe(["Account"])
     horizon = source.horizon()
-    for high, last in ((horizon, False), (horizon + timedelta(days=30), True)):
-        slices = list(source.plan(schema, Window(None, high)).slices(None, forget))
-        assert [each.last for each in slices] == [False] * (len(slices) - 1) + [last]
+    for low, high in ((None, horizon + timedelta(days=30)), (None, horizon), (horizon - timedelta(days=9), horizon)):
+        found = source.plan(schema, Window(low, high)).slices(None, forget)
+        slices = [each for each in found if each.kind == "records"]
+        assert [each.last for each in slices] == [False] * (len(slices) - 1) + [True]
 
 
 # ---- parts by Bulk ----
 
 
 def test_the_org_works_at_several_jobs_and_at_the_last_when_all_others_ended(site: Site) -> None:
-    fill(site, spread_s=5000)
+    fill(site, spread_s=20_000)
     for _ in range(20):
         site.org.plan_job(JobPlan(running_s=30))
     source = connect(site, "bulk")
@@ -248,7 +281,7 @@ def test_the_org_works_at_several_jobs_and_at_the_last_when_all_others_ended(sit
 
 
 def test_a_part_that_bulk_refuses_is_read_by_rest_in_parts_and_the_last_after_it(site: Site) -> None:
-    ids = fill(site, spread_s=5000)
+    ids = fill(site, spread_s=20_000)
     source = connect(site, "bulk", part_rows=300)
     [schema] = source.describe(["Account"])
     extraction = source.plan(schema, Window(None, source.horizon() + timedelta(days=30)))
@@ -256,8 +289,9 @@ def test_a_part_that_bulk_refuses_is_read_by_rest_in_parts_and_the_last_after_it
     remembered: list[Json] = []
     slices = list(extraction.slices(None, remembered.append))
     roads = [str(each.params["api"]) for each in slices]
-    parts = [(part["refused"], part["job"] is not None) for part in remembered[-1]["parts"]]
-    assert parts == [("Implementation restriction: not by Bulk", False)] * 3 + [(None, True)] * 2 + [(None, False)]
+    parts = [(part["by_rest"], part["job"] is not None) for part in remembered[-1]["parts"]]
+    assert [each for each, _ in groupby(parts)] == [(True, False), (False, True), (False, False)]
+    assert remembered[-1]["refused"] == "Implementation restriction: not by Bulk"
     assert [road for road, _ in groupby(roads)] == ["rest", "bulk", "rest"]
     assert slices[-1].last
     assert ids_of(extraction, slices) == ids
@@ -274,6 +308,7 @@ def test_a_part_that_bulk_refuses_is_read_by_rest_in_parts_and_the_last_after_it
 def large(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Salesforce]:
     """Connectors for which 500 rows of pages of ten are many: three pages are to make a slice."""
     monkeypatch.setattr("syncline.connectors.salesforce.bulk.SLICES_MIN", 15)
+    monkeypatch.setattr("syncline.connectors.salesforce.bulk.SLICE_ROWS_MIN", 1)
     fill(site)
     site.org.settings.bulk_page_rows_default = 10
     return lambda **more: bulk(site, page_rows=10, **more)
