@@ -16,7 +16,7 @@ from syncline.connectors.sandbox.records import Records
 from syncline.connectors.sandbox.schema import ObjectType, index_of
 from syncline.connectors.sandbox.settings import Settings
 from syncline.connectors.sandbox.soql import SoqlError, parse
-from syncline.connectors.sandbox.store import Positions, Selection, Table, deleted_mask
+from syncline.connectors.sandbox.store import Positions, Selection, Table
 
 VERSION_LEAST: Final = 31
 VERSION_LATEST: Final = 66
@@ -118,7 +118,7 @@ class Core:
                 continue
             mask = segment.alive
             if hides_deleted:
-                mask = mask & ~deleted_mask(segment.column("IsDeleted"))
+                mask = mask & ~segment.deleted()
             if meaning.query.where is not None:
                 view = View(self.records.tables, segment)
                 mask = mask & matches(meaning.query.where, meaning, view, self.clock.now_ms())

@@ -7,22 +7,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from syncline.connectors.sandbox.clock import to_ms
 from syncline.connectors.sandbox.identifiers import normalise, serials_of
 from syncline.connectors.sandbox.meaning import Column, Meaning, datetime_text, named_range
+from syncline.connectors.sandbox.packing import MOMENT_WIDTH, Change
 from syncline.connectors.sandbox.schema import NUMBERS
 from syncline.connectors.sandbox.soql import AllOf, AnyOf, Comparison, Condition, Literal, NotOf
-from syncline.connectors.sandbox.store import Change, Positions, Segment, Selection, Table, gathering
+from syncline.connectors.sandbox.store import Positions, Segment, Selection, Table, gathering
 
 Mask = npt.NDArray[np.bool_]
 
 _COMPARE: Mapping[str, Callable[[pa.Array, pa.Scalar], pa.Array]] = {
     "=": pc.equal, "<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal,
+}  # fmt: skip
+_COMPARE_S: Mapping[str, Callable[[npt.NDArray[np.uint32], float], Mask]] = {
+    "=": np.equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
 }  # fmt: skip
 _CASELESS = frozenset({"id", "reference", "date", "datetime", "time", "boolean"})
 
@@ -53,6 +59,17 @@ class View:
     def changed(self, column: Column, change: Change) -> pa.Array:
         """The column's texts in another form."""
         return change(self._follow(column)) if column.steps else self._of.changed(column.field.name, change)
+
+    def written(self, column: Column, change: Change) -> pa.Array:
+        """The column's texts in another form that is not worth remembering for each row."""
+        if column.steps or isinstance(self._of, Segment):
+            return change(self._follow(column))
+        return self._of.written(column.field.name, change)
+
+    def instants_s(self, column: Column) -> npt.NDArray[np.uint32] | None:
+        """A column of datetimes as seconds since 1970, where it is kept so."""
+        segment = None if column.steps or not isinstance(self._of, Segment) else self._of
+        return None if segment is None else segment.packed(column.field.name).instants_s()
 
 
 def floats(values: pa.Array) -> pa.Array:
@@ -86,6 +103,8 @@ def _compare(test: Comparison, column: Column, view: View, now_ms: int) -> Mask:
         return ~_compare(Comparison(test.field, "IN", test.values), column, view, now_ms)
     if column.field.type in NUMBERS:
         return _compare_numbers(test, view.changed(column, floats))
+    if (found := _compare_instants(test, view.instants_s(column))) is not None:
+        return found
     texts = view.texts(column)
     if test.values[0].kind == "named":
         return _compare_range(test, column, texts, now_ms)
@@ -127,6 +146,18 @@ def _compare_numbers(test: Comparison, numbers: pa.Array) -> Mask:
     if wanted[0] is None:
         return nulls
     return _mask(_COMPARE[test.operator](numbers, pa.scalar(wanted[0])))
+
+
+def _compare_instants(test: Comparison, at_s: npt.NDArray[np.uint32] | None) -> Mask | None:
+    """By number, where the column has numbers; None where only its texts can tell."""
+    literal = test.values[0]
+    if at_s is None or literal.kind != "datetime" or test.operator not in _COMPARE_S:
+        return None
+    text = datetime_text(literal.text)
+    if len(text) != MOMENT_WIDTH:
+        return None
+    mask: Mask = _COMPARE_S[test.operator](at_s, to_ms(datetime.fromisoformat(text)) / 1000)
+    return mask
 
 
 def _compare_range(test: Comparison, column: Column, texts: pa.Array, now_ms: int) -> Mask:

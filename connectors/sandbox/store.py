@@ -2,15 +2,16 @@
 
 A segment is never changed. An update appends new versions of its rows as a new segment and marks the old rows dead;
 a selection taken before keeps its segments and so its values. Values are in wire text, every column a string: what a
-number or a datetime looks like is decided once, its order is compared by ``filters``.
+number or a datetime looks like is decided once, its order is compared by ``filters``; ``packing`` keeps it small.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from syncline.connectors.sandbox.identifiers import Serials, serials_of
+from syncline.connectors.sandbox.packing import Change, Known, Packed, joined, packed
 from syncline.connectors.sandbox.schema import ObjectType
 
 SEGMENT_ROWS_MAX: Final = 65_536
@@ -30,33 +32,39 @@ Positions = npt.NDArray[np.int64]
 """Rows across segments: the segment's number in the upper half, the row in the lower; -1 for no row."""
 
 
-Change: TypeAlias = Callable[[pa.Array], pa.Array]
-"""A function from a column to the same column in another form, value by value."""
-
-
 @dataclass(frozen=True, slots=True)
 class Segment:
     """Rows that were written together. ``alive`` is the only thing that changes; a column not held is all null."""
 
     serials: Serials
-    columns: Mapping[str, pa.Array]
+    columns: Mapping[str, Packed]
     alive: npt.NDArray[np.bool_]
-    _changed: dict[tuple[str, Change], pa.Array] = field(default_factory=dict, repr=False, compare=False)
+    _changed: dict[tuple[str, Change], Packed] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def rows(self) -> int:
         return len(self.serials)
 
+    def packed(self, name: str, change: Change | None = None) -> Packed:
+        """The column, or another form of it, which is worked out once."""
+        if change is None:
+            found = self.columns.get(name)
+            return Packed(pa.nulls(self.rows, pa.string())) if found is None else found
+        key = (name, change)
+        if key not in self._changed:
+            self._changed[key] = self.packed(name).changed(change)
+        return self._changed[key]
+
     def column(self, name: str) -> pa.Array:
-        found = self.columns.get(name)
-        return pa.nulls(self.rows, pa.string()) if found is None else found
+        return self.packed(name).values()
 
     def changed(self, name: str, change: Change) -> pa.Array:
         """The column in another form, worked out once."""
-        key = (name, change)
-        if key not in self._changed:
-            self._changed[key] = change(self.column(name))
-        return self._changed[key]
+        return self.packed(name, change).values()
+
+    def deleted(self) -> npt.NDArray[np.bool_]:
+        """Which rows are in the bin."""
+        return _mask(self.changed("IsDeleted", _are_true))
 
 
 _NO_ROWS: Final = Segment(np.empty(0, np.int64), {}, np.empty(0, np.bool_))
@@ -72,12 +80,14 @@ class _Run:
     rows: int
     places: pa.Array | None
 
-    def column(self, name: str, change: Change | None) -> pa.Array:
+    def packed(self, name: str, change: Change | None) -> Packed:
         if self.segment is None:
-            nulls = pa.nulls(self.rows, pa.string())
-            return nulls if change is None else change(nulls)
-        column = self.segment.column(name) if change is None else self.segment.changed(name, change)
-        return column.slice(self.first, self.rows) if self.places is None else column.take(self.places)
+            nulls = Packed(pa.nulls(self.rows, pa.string()))
+            return nulls if change is None else nulls.changed(change)
+        whole = self.segment.packed(name, change)
+        array = whole.array
+        part = array.slice(self.first, self.rows) if self.places is None else array.take(self.places)
+        return Packed(part, whole.unpack, whole.known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +98,19 @@ class Gathering:
     back: pa.Array | None
 
     def column(self, name: str, change: Change | None = None) -> pa.Array:
+        return self._packed(name, change).values()
+
+    def written(self, name: str, change: Change) -> pa.Array:
+        """The column in another form, of which segments remember only what is known of its values."""
+        whole = self._packed(name, None)
+        return change(whole.values()) if whole.known is None else whole.changed(change).values()
+
+    def _packed(self, name: str, change: Change | None) -> Packed:
         if not self.runs:
-            nothing = pa.array([], pa.string())
-            return nothing if change is None else change(nothing)
-        parts = [run.column(name, change) for run in self.runs]
-        whole = parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
-        return whole if self.back is None else whole.take(self.back)
+            nothing = Packed(pa.array([], pa.string()))
+            return nothing if change is None else nothing.changed(change)
+        whole = joined([run.packed(name, change) for run in self.runs])
+        return whole if self.back is None else Packed(whole.array.take(self.back), whole.unpack, whole.known)
 
 
 def gathering(segments: Sequence[Segment], positions: Positions) -> Gathering:
@@ -142,8 +159,14 @@ class Selection:
         return Selection(self.segments, self.positions[start : start + rows])
 
     def blocks(self, rows: int) -> Iterator[Selection]:
-        for start in range(0, self.rows, rows):
-            yield self.page(start, rows)
+        """The selection in pieces of so many rows, by half more or fewer where one segment's rows end."""
+        turns = np.flatnonzero(np.diff(self.positions >> _ROW_BITS)) + 1
+        start = 0
+        while start < self.rows:
+            least, most = np.searchsorted(turns, [start + rows // 2, start + rows * 3 // 2])
+            end = int(turns[most - 1]) if most > least else start + rows
+            yield self.page(start, end - start)
+            start = end
 
     def column(self, name: str) -> pa.Array:
         return self._way().column(name)
@@ -151,6 +174,10 @@ class Selection:
     def changed(self, name: str, change: Change) -> pa.Array:
         """The column in another form; segments remember it."""
         return self._way().column(name, change)
+
+    def written(self, name: str, change: Change) -> pa.Array:
+        """The column in another form, for these rows alone."""
+        return self._way().written(name, change)
 
     def _way(self) -> Gathering:
         if not self._ways:
@@ -173,6 +200,7 @@ class Table:
         self.kind = kind
         self.segments: list[Segment] = []
         self._places: Positions = np.full(1024, -1, np.int64)
+        self._known: defaultdict[str, Known] = defaultdict(Known)
         self.serial_last = 0
 
     def still(self) -> Table:
@@ -198,9 +226,16 @@ class Table:
             grown[: len(self._places)] = self._places
             self._places = grown
         self._places[serials] = (len(self.segments) << _ROW_BITS) + np.arange(len(serials))
-        self.segments.append(Segment(serials, dict(columns), np.ones(len(serials), np.bool_)))
+        self.segments.append(self._segment(serials, columns))
         if len(serials) < _SMALL_ROWS:
             self._merge_small()
+
+    def _segment(self, serials: Serials, columns: Mapping[str, pa.Array]) -> Segment:
+        return Segment(serials, self._packed(columns), np.ones(len(serials), np.bool_))
+
+    def _packed(self, columns: Mapping[str, pa.Array]) -> dict[str, Packed]:
+        fields, known = self.kind.fields, self._known
+        return {name: packed(fields.get(name), texts, known[name]) for name, texts in columns.items()}
 
     def _merge_small(self) -> None:
         """Puts the small segments together when there are many, so that reads stay few and wide."""
@@ -213,7 +248,7 @@ class Table:
         columns = {name: selection.column(name) for name in names}
         serials = selection.serials()
         kept = [segment for n, segment in enumerate(self.segments) if n not in set(small)]
-        kept.append(Segment(serials, columns, np.ones(len(serials), np.bool_)))
+        kept.append(self._segment(serials, columns))
         self.segments = kept
         self._place_all()
 
@@ -258,7 +293,8 @@ class Table:
         for number, segment in enumerate(self.segments):
             if segment.rows:
                 columns = {key: value for key, value in segment.columns.items() if key != name}
-                self.segments[number] = Segment(segment.serials, {**columns, **make(segment)}, segment.alive)
+                columns |= self._packed(make(segment))
+                self.segments[number] = Segment(segment.serials, columns, segment.alive)
 
     def count(self) -> int:
         return sum(int(segment.alive.sum()) for segment in self.segments)
@@ -266,4 +302,12 @@ class Table:
 
 def deleted_mask(values: pa.Array) -> npt.NDArray[np.bool_]:
     """Which of these IsDeleted values are true."""
-    return np.asarray(pc.fill_null(pc.equal(values, "true"), False))
+    return _mask(_are_true(values))
+
+
+def _are_true(values: pa.Array) -> pa.Array:
+    return pc.equal(values, "true")
+
+
+def _mask(values: pa.Array) -> npt.NDArray[np.bool_]:
+    return np.asarray(pc.fill_null(values, False))

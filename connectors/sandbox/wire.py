@@ -96,11 +96,11 @@ def csv_values(view: View, column: Column, style: WireStyle) -> pa.Array:
         return view.changed(column, java_doubles if style.exponents else plain_doubles)
     if kind in ("int", "long") and style.bulk_ints_as_doubles:
         return view.changed(column, plain_doubles)
+    if kind not in _PLAIN_TYPES:
+        return view.written(column, doubled_quotes)
     values = view.texts(column)
     if kind == "datetime" and style.bulk_offset:
         return _with_offset(values)
-    if kind not in _PLAIN_TYPES and _holds(values, b'"'):
-        return pc.replace_substring(values, '"', '""')
     return values
 
 
@@ -112,6 +112,9 @@ def json_values(view: View, column: Column, style: WireStyle) -> tuple[pa.Array,
     kind = column.field.type
     if kind in DOUBLES:
         return view.changed(column, java_doubles if style.exponents else plain_doubles), False
+    if kind not in _PLAIN_TYPES and kind != "anyType":
+        values = view.written(column, escaped)
+        return (values, True) if not values.null_count else (quoted(values), False)
     values = view.texts(column)
     if kind in ("int", "long", "boolean"):
         return values, False
@@ -120,13 +123,16 @@ def json_values(view: View, column: Column, style: WireStyle) -> tuple[pa.Array,
         return pc.if_else(bare, values, quoted(escaped(values))), False
     if kind == "datetime":
         values = _with_offset(values)
-    elif kind not in _PLAIN_TYPES:
-        values = escaped(values)
     return (values, True) if not values.null_count else (quoted(values), False)
 
 
 def quoted(values: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise('"', values, '"', "")
+
+
+def doubled_quotes(values: pa.Array) -> pa.Array:
+    """As between the quotes of CSV."""
+    return pc.replace_substring(values, '"', '""') if _holds(values, b'"') else values
 
 
 def escaped(values: pa.Array) -> pa.Array:
