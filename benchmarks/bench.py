@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.cases import CASES, Bench, run_cases
+from benchmarks.cases import CASES, LONG, Bench, run_cases
 from benchmarks.publish import publish
 from benchmarks.served import NOTES, measure_served, table_of
 from benchmarks.served import ROWS as SERVED_ROWS
@@ -40,6 +40,7 @@ def main() -> None:
     if asked.publish and (asked.only or asked.quick):
         parser.error("--publish is for a whole run: leave --only and --quick out")
     rows = QUICK_ROWS if asked.quick else asked.rows
+    whole = [each for each in CASES if not (asked.quick and each in LONG)]
     console = Console(highlight=False)
     if console.width < WIDTH_MIN:
         console.width = WIDTH_MIN
@@ -47,7 +48,7 @@ def main() -> None:
     console.print(f"Machine: {before}")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as orgs:
         bench = Bench(rows, Path(folder), orgs, lambda each: console.print(line_of(each), style="dim"))
-        run_cases(bench, [each for each in asked.only or CASES if each != SERVED])
+        run_cases(bench, [each for each in asked.only or whole if each != SERVED])
     served = measure_served(min(rows, SERVED_ROWS)) if SERVED in (asked.only or (SERVED,)) else []
     print_report(console, bench.measured)
     if served:

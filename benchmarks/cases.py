@@ -18,6 +18,8 @@ from benchmarks.practice_org import PracticeOrg, practice_org
 CHANGES: Final = 10_000
 LARGER: Final = 5
 """How many times more rows the second memory measurement has."""
+LARGEST: Final = 20
+"""And the third."""
 SLOW_ROWS: Final = 100_000
 """Rows for programs that would take minutes for a million."""
 
@@ -90,6 +92,13 @@ def larger(bench: Bench) -> None:
         bench.run("larger", program, org, f"larger-{program}", "--api", "bulk")
 
 
+def largest(bench: Bench) -> None:
+    """The full load by Bulk of so many rows that whatever grows with them shows; its org is gone afterwards."""
+    with practice_org(bench.rows * LARGEST) as org:
+        bench.run("largest", "syncline", org, "largest-syncline", "--api", "bulk")
+    shutil.rmtree(bench.folder / "largest-syncline", ignore_errors=True)
+
+
 def many_changes(bench: Bench) -> None:
     """A tenth of the rows changed: by the road that is cheapest for so many, and by the other one."""
     if not bench.has("bulk"):
@@ -117,7 +126,10 @@ CASES: Final[Mapping[str, Callable[[Bench], None]]] = {
     "help": help_,
     "cron": cron,
     "larger": larger,
+    "largest": largest,
 }
+LONG: Final = frozenset({"largest"})
+"""What takes minutes by itself: ``--quick`` leaves it out unless it is asked for."""
 
 
 def run_cases(bench: Bench, names: Iterable[str]) -> None:

@@ -105,7 +105,10 @@ def _full_loads(measured: Measured) -> Iterator[Verdict]:
 
 
 def _memory(measured: Measured) -> Iterator[Verdict]:
-    for name, case in (("Bulk", "bulk"), ("Bulk, five times the rows", "larger"), ("REST", "rest")):
+    for name, case in (
+        ("Bulk", "bulk"), ("Bulk, five times the rows", "larger"), ("Bulk, twenty times the rows", "largest"),
+        ("REST", "rest"),
+    ):  # fmt: skip
         peak = _each(find(measured, case), lambda each: _reading(each).peak_rss_mb)
         yield _at_most(f"{name}: peak memory", PEAK_MB_MAX, peak, "{:,.0f} MB")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.meter import Meter, cpu_used_s, tell
@@ -22,6 +23,7 @@ USED_LATE: Final = (
 )  # fmt: skip
 """What a run imports when it gets there; imported before the meter starts, as in the other programs."""
 
+LANDING: Final = "landing"
 COUNTS: Final = ("read", "known", "inserted", "updated", "unchanged")
 
 
@@ -46,10 +48,16 @@ def make_pipeline(settings: Settings) -> Pipeline:
         source=Salesforce.from_env(api=api),
         streams=[Stream(name) for name in settings.objects],
         executor=settings.executor,
-        landing=Landing(str(settings.folder / "landing")),
+        landing=Landing(str(settings.folder / LANDING)),
         warehouse=DuckDB(str(settings.folder / "bench.duckdb")),
         state=SqliteState(settings.folder / "state.db"),
     )
+
+
+def landed(folder: Path) -> dict[str, int]:
+    """How many data files lie in the landing, and how large they are."""
+    sizes = [each.stat().st_size for each in folder.rglob("*.parquet")]
+    return {"files": len(sizes), "bytes": sum(sizes), "largest": max(sizes, default=0)}
 
 
 def main() -> None:
@@ -65,17 +73,17 @@ def main() -> None:
     streams: list[dict[str, Any]] = list(report["streams"].values())
     counts = {name: sum(each[name] for each in streams) for name in COUNTS}
     process_cpu_s = cpu_used_s()
-    tell(
-        meter.read(
-            counts["read"] - counts["known"],
-            api="/".join(sorted({str(each["api"]) for each in streams})),
-            api_calls=report["api_calls"],
-            process_cpu_s=process_cpu_s,
-            warehouse_statements=report["warehouse_statements"],
-            warnings=[warning for each in streams for warning in each["warnings"]],
-            **counts,
-        )
+    reading = meter.read(
+        counts["read"] - counts["known"],
+        api="/".join(sorted({str(each["api"]) for each in streams})),
+        api_calls=report["api_calls"],
+        process_cpu_s=process_cpu_s,
+        warehouse_statements=report["warehouse_statements"],
+        warnings=[warning for each in streams for warning in each["warnings"]],
+        **counts,
     )
+    reading.detail["landing"] = landed(settings.folder / LANDING)
+    tell(reading)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ GOALS = [
     ("Bulk: rows/s over those of dlt", lambda v: [figure("bulk"), figure("rest", "dlt", wall_s=v)], 15.1, 14.9),
     ("Bulk: CPU over that of dlt", lambda v: [figure("bulk"), figure("rest", "dlt", cpu_s=v)], 9.0, 8.9),
     ("Bulk: peak memory", lambda v: [figure("bulk", peak_mb=v)], 450, 451),
+    ("Bulk, twenty times the rows: peak", lambda v: [figure("largest", peak_mb=v)], 450, 451),
     ("a tenth of the rows changed: CPU", lambda v: beside("a tenth changed", "plain_csv", v), 1.3, 1.31),
     ("merge, spread keys", lambda v: merges("spread", v), 1.29, 1.31),
     ("merge, newest keys", lambda v: merges("newest", v), 0.49, 0.51),
