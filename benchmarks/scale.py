@@ -94,13 +94,17 @@ class FirstLoad:
     def table(self) -> Iterator[Row]:
         share = self.pages / ORG_REQUESTS_DAY
         yield "requests to the org", f"{self.pages:,} pages", f"{share:.0%} of {ORG_REQUESTS_DAY:,} a day"
-        yield "query jobs", f"{CUTS_MAX} at most", f"{CUTS_MAX / JOBS_DAY:.0%} of {JOBS_DAY:,} a day"
+        yield "query jobs", f"{CUTS_MAX} at most, if none fails", f"{CUTS_MAX / JOBS_DAY:.0%} of {JOBS_DAY:,} a day"
         share = self.csv_bytes / QUERY_RESULT_BYTES_DAY
         yield "query results", f"{self.csv_bytes / 1e9:,.0f} GB of CSV", f"{share:.0%} of 1 TB a day"
         yield "CPU of the run", f"{self.cpu_hours:.1f} h of one core", "divided by workers"
-        each = f"{self.slice_rows * PARQUET_BYTES_ROW / 1e6:.0f} MB each"
-        yield "slices", f"{self.slices:,}", f"{self.slice_rows:,} rows each, as many workers may share them"
-        yield "landing", f"{self.parquet_bytes / 1e9:,.0f} GB in {self.slices:,} files", each
+        each = f"{self.slice_rows * PARQUET_BYTES_ROW / 1e6:.0f} MB each, a job's last one less"
+        yield (
+            "slices",
+            f"{self.slices:,} or some more",
+            f"{self.slice_rows:,} rows each; as many workers may share them",
+        )
+        yield "landing", f"{self.parquet_bytes / 1e9:,.0f} GB in as many files", each
         parts = ceil(self.parquet_bytes / PART_BYTES)
         yield "S3 writes", f"{parts:,} parts", f"{parts / S3_WRITES_S:.0f} s at the rate of one prefix"
         yield "statements of COPY", f"{ceil(self.slices / 1_000):,}", "at most 1,000 files each"

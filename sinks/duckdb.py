@@ -52,7 +52,7 @@ class DuckDB:
     """A warehouse in one DuckDB file. Connects at the first call; safe to close at any time, any number of times.
 
     ``memory_limit`` ("2GB") bounds DuckDB's memory: what does not fit spills to disk beside the file. Left out, it is
-    220 MB, half a megabyte more for each column beyond a table's hundredth, and what DuckDB cannot spill of a commit
+    200 MB, half a megabyte more for each column beyond a table's hundredth, and what DuckDB cannot spill of a commit
     that takes rows out of a large table: up to 16 KB a row, and 21 MB for each million rows of the table at most.
     ``lock_wait_s`` is how long to wait while another process holds the file. ``clock``, ``sleep`` and ``connect`` are
     seams for tests.

@@ -30,7 +30,7 @@ def test_rows_taken_out_of_a_large_table_get_room_bounded(rows: int, doomed: int
     assert measured_mb <= deletion_bytes(rows, doomed) / 1e6 <= 2.5 * measured_mb + 2
 
 
-@pytest.mark.parametrize(("limit", "sent"), [(None, ["SET memory_limit = '230000000B'"]), ("1GB", [])])
+@pytest.mark.parametrize(("limit", "sent"), [(None, ["SET memory_limit = '210000000B'"]), ("1GB", [])])
 def test_room_is_asked_for_unless_the_user_set_the_limit(limit: str | None, sent: list[str]) -> None:
     statements: list[str] = []
     session = Session(Settings(":memory:", limit, 2, 0), duckdb.connect, lambda seconds: None, lambda: None)
