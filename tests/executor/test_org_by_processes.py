@@ -73,7 +73,7 @@ def test_the_parts_of_a_large_read_are_shared_by_processes(desk: Desk, org: Org,
     ids = org.ids("Contact")
     for first in range(0, len(ids), 10):
         org.update("Contact", ids[first : first + 10], {"LastName": f"at {first}"})
-        org.advance(60)
+        org.advance(240)
     org.advance(120)
     pipeline = desk.pipeline(source=Salesforce.from_env(api=api, part_rows=50, rest_part_rows=50), streams=["Contact"])
     runs: list[Callable[[], RunReport]] = [
