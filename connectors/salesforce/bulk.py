@@ -134,6 +134,7 @@ class BulkReading:
                 self._recover(index, ended)
 
     def read(self, slice: Slice) -> Iterator[pa.RecordBatch]:
+        """The slice's pages, one after another; whoever reads the last page of a job checks the job's count."""
         tally = self._tallies.get(str(slice.params["job"]))
         for path in slice.params["paths"]:
             rows_read = 0
@@ -144,6 +145,7 @@ class BulkReading:
                 tally.add(path, rows_read)
 
     def close(self, outcome: Outcome, left: Json | None = None) -> None:
+        """See ``Extraction.close``: the jobs are removed unless they are ``kept``."""
         for job, version in _jobs_of(left):
             self._jobs.remove(job, running=False, version=version)
         self._listing.close()
@@ -191,7 +193,7 @@ class BulkReading:
 
     def _leave_to_rest(self, index: int, reason: str) -> None:
         part, self._refused = self._parts[index], reason
-        rows = self._rows if part.window == self._window else None
+        rows = self._rows if part.window == self._window else self._cuts.rows_in(part.window)
         room = CUTS_MAX - len(self._parts)
         windows = self._cuts.parts(part.window, rows, self._settings.rest_part_rows, room)
         self._parts[index : index + 1] = [replace(self._part(each), by_rest=True) for each in windows]

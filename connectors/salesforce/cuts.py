@@ -66,6 +66,13 @@ class Cuts:
             return [window]
         return [window] if len(cut) == 1 else [*cut, *last]
 
+    def rows_in(self, part: Window) -> int | None:
+        """What the source counts there; ``None`` where it does not."""
+        try:
+            return None if self.count is None else self._count(part)
+        except Refused:
+            return None
+
     def is_last(self, part: Window, whole: Window) -> bool:
         """Whether the part is to be read after all others: records may come into it from them."""
         return part != whole and part.high > self.settled

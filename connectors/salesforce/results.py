@@ -77,6 +77,11 @@ class PageReader:
         self._key = "Id" if "Id" in shape.fields else ""
 
     def open(self, path: str) -> tuple[Mapping[str, str], Body]:
+        """The page's headers, and its body unread: whoever takes it reads it to the end or closes it.
+
+        Raises:
+            Transient: the job is gone; another run makes a new one.
+        """
         call = Call(
             "read Bulk page",
             f"{self._shape.object}, {path.rpartition('/jobs/query/')[2]}",

@@ -229,6 +229,17 @@ def test_an_increment_that_cannot_be_counted_is_one_job(site: Site, monkeypatch:
     assert site.calls("POST */jobs/query") == 1
 
 
+def test_every_part_that_is_left_to_rest_is_cut(site: Site) -> None:
+    """Bulk refuses the object, so every part of it in turn: none may become one slice of millions of rows."""
+    ids = spread(site)
+    for _ in range(99):
+        site.org.plan_job(JobPlan(ending="failed", message="Implementation restriction: no"))
+    extraction, _ = planned(connect(site, "bulk", part_rows=300))
+    slices = list(extraction.slices(None, forget))
+    assert max(len(ids_of(extraction, [each])) for each in slices) <= 60
+    assert ids_of(extraction, slices) == ids
+
+
 def test_parts_that_are_left_to_rest_share_one_limit_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("syncline.connectors.salesforce.bulk.CUTS_MAX", 30)
     ids = spread(site)
